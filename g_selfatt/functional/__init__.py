@@ -1,0 +1,19 @@
+"""The mathematics as pure functions of tensors: no parameters, no state."""
+
+from g_selfatt.functional.attention import self_attention
+from g_selfatt.functional.encoding import GROUP_ENCODINGS, group_index
+from g_selfatt.functional.pooling import invariant_pooling
+from g_selfatt.functional.positions import acted_offsets, window_offsets
+from g_selfatt.functional.signals import inscribed_disc, preserves_grid, transform_plane
+
+__all__ = [
+    "GROUP_ENCODINGS",
+    "acted_offsets",
+    "group_index",
+    "inscribed_disc",
+    "invariant_pooling",
+    "preserves_grid",
+    "self_attention",
+    "transform_plane",
+    "window_offsets",
+]

@@ -1,0 +1,55 @@
+"""Group equivariant self-attention as one pure function; lifting, group, local and global alike.
+
+For output element h, query element g and pixel i, key element m and pixel j, with δ = j − i:
+
+    s[h,g,i; m,j] = (q[g,i]·k[m,j] + q_pos[g,i]·P[h,δ] + q_grp[g,i]·E[φ(h,g,m)]) · scale
+    out[h,i]      = Σ_g Σ_{m,j} softmax_{(m,j)}(s[h,g,i; ·]) · v[m,j]
+
+(Romero & Cordonnier, 2021, group self-attention; lifting self-attention is the case without E and
+with a single g and m.) The keys are the pixels j of the image whose offset δ lies in the window of
+the table P: a k×k table is local attention, a table that reaches every offset is global attention.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from g_selfatt.functional.backends import AttentionInputs, select_backend
+
+
+def self_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    positional_table: Tensor,
+    group_embedding: Tensor | None = None,
+    group_index: Tensor | None = None,
+    *,
+    scale: float,
+    dropout_rate: float = 0.0,
+    backend: str = "auto",
+) -> Tensor:
+    """Self-attention on the plane or on a group, with positions that the group acts on.
+
+    Args:
+        query, key, value: ``(B, heads, c, G, H, W)``; G = 1 for a map on the plane (lifting),
+            G = |H| for a map on the group. The first channels of the query meet ``P``, the
+            last meet ``E``; all of them meet the key.
+        positional_table: P, ``(|H|, d, K_h, K_w)``: the encoding of every offset of an odd window,
+            acted on by every h; d ≤ c.
+        group_embedding: E, ``(|H|, e)`` with e ≤ c; None for lifting.
+        group_index: φ as rows of E, ``(|H| of h, G of g, G of m)`` int64; None for lifting.
+        scale: what the scores are multiplied with, 1/√(input channels) in the paper.
+        dropout_rate: probability with which an attention weight is dropped, in [0, 1).
+        backend: ``"auto"`` or the name of a backend.
+
+    Returns:
+        ``(B, heads, c, |H|, H, W)``.
+
+    Raises:
+        ValueError: shapes that do not fit, an unknown backend, or one that cannot run this.
+    """
+    inputs = AttentionInputs(
+        query, key, value, positional_table, group_embedding, group_index, scale, dropout_rate
+    )
+    return select_backend(backend, inputs).run(inputs)

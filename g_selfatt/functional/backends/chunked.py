@@ -1,0 +1,37 @@
+"""The reference one output element at a time, recomputed in backward: 1/|H| of its memory.
+
+The content score does not depend on the output element h, so it is computed once and kept; all that
+has a factor |H| more lives for one h at a time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from g_selfatt.functional.backends import reference
+from g_selfatt.functional.backends.inputs import AttentionInputs
+
+
+def can_run(inputs: AttentionInputs) -> str | None:
+    """None where there are several output elements to take apart, else the reason."""
+    return None if len(inputs.positional_table) > 1 else "one output element: nothing to take apart"
+
+
+def attend(inputs: AttentionInputs) -> Tensor:
+    """The attention of `g_selfatt.functional.self_attention`, equal to the reference's."""
+    neighbourhood = reference.Neighbourhood(inputs.query, inputs.positional_table)
+    content = reference.content_scores(inputs, neighbourhood)
+    outputs = [
+        checkpoint(
+            reference.attend_from_content,
+            inputs,
+            neighbourhood,
+            content,
+            slice(h, h + 1),
+            use_reentrant=False,
+        )
+        for h in range(len(inputs.positional_table))
+    ]
+    return torch.cat(outputs, dim=3)

@@ -1,0 +1,144 @@
+"""A finite group that acts on the plane, as integers: a multiplication table and exact matrices.
+
+Everything else in the library (positions, group encodings, the proof of equivariance) is read off
+these two tables, so that no angle is ever compared and nothing depends on rounding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from g_selfatt.functional import signals
+
+
+class Group:
+    """A finite group H of rotations and mirrors of the plane, with elements 0 … |H|−1.
+
+    Element ``h`` acts on a position (row, col) by ``matrices[h]`` and on the group by left
+    multiplication, ``h·x = multiplication_table[h, x]``. The feature at index ``h`` of a map on
+    the group carries the group element ``u_h = h⁻¹``, because it is the positions that ``h`` acts
+    on in the attention (the group action on positional encodings of Romero & Cordonnier, 2021).
+
+    Subclass it, or call it, with a table and matrices of your own to make a new group.
+
+    Args:
+        name: how the group is called, e.g. ``"p4m"``.
+        multiplication_table: ``(|H|, |H|)`` integers; entry ``[a, b]`` is the index of a·b.
+        matrices: ``(|H|, 2, 2)`` float64, acting on (row, col); multiples of 90° must be exact.
+
+    Raises:
+        ValueError: the tables are not a group, or the matrices do not multiply as the table does.
+    """
+
+    num_rotations: int | None = None
+    """n if the elements are the n rotations by 2πk/n, alone or followed by the same n after a
+    mirror; None for any other order. ``group_encoding="paper"`` is only defined for this order."""
+
+    def __init__(self, name: str, multiplication_table: Tensor, matrices: Tensor) -> None:
+        self.name = name
+        self.multiplication_table = multiplication_table.to(torch.int64)
+        self.matrices = matrices.to(torch.float64)
+        self.identity = _find_identity(name, self.multiplication_table)
+        self.inverse_table = (self.multiplication_table == self.identity).int().argmax(dim=1)
+        _check_homomorphism(name, self.multiplication_table, self.matrices)
+
+    @property
+    def num_elements(self) -> int:
+        """The order |H| of the group."""
+        return len(self.multiplication_table)
+
+    @property
+    def elements(self) -> Tensor:
+        """The elements ``(|H|,)``: the integers 0 … |H|−1."""
+        return torch.arange(self.num_elements)
+
+    @property
+    def grid_elements(self) -> tuple[int, ...]:
+        """The elements that map the pixel grid to itself: multiples of 90° and their mirrors."""
+        return tuple(
+            h for h in range(self.num_elements) if signals.preserves_grid(self.matrices[h])
+        )
+
+    def left_action_on_Rd(self, h: int, pp: Tensor) -> Tensor:
+        """Act on positions: ``h·p``.
+
+        Args:
+            h: group element.
+            pp: ``(2, …)`` positions (row, col), in any unit.
+
+        Returns:
+            ``(2, …)``, of the dtype of ``pp``.
+        """
+        matrix = self.matrices[h].to(pp)
+        # Two products and one sum, not a matmul: equal coordinates must come out equal to the bit.
+        return torch.stack([row[0] * pp[0] + row[1] * pp[1] for row in matrix])
+
+    def left_action_on_H(self, h: int, pp_h: Tensor) -> Tensor:
+        """Act on group elements: ``h·x`` for every index in ``pp_h``, of the same shape."""
+        return self.multiplication_table.to(pp_h.device)[h, pp_h]
+
+    def left_action_on_G(self, h: int, pp: Tensor, pp_h: Tensor) -> tuple[Tensor, Tensor]:
+        """Act on points (position, group element) of the affine group: on both at once."""
+        return self.left_action_on_Rd(h, pp), self.left_action_on_H(h, pp_h)
+
+    def absolute_determinant(self, h: int) -> float:
+        """|det| of the matrix of ``h``: 1.0, since rotations and mirrors keep areas."""
+        return self.matrices[h].det().abs().item()
+
+    def act_on_signal(self, signal: Tensor, h: int) -> Tensor:
+        """What a map becomes when its input is acted on by ``h``: ``[L_h f](p) = f(h⁻¹p)``.
+
+        On a map on the group the group axis moves too: index x of the result shows what index
+        x·h showed before, since ``u_{xh} = h⁻¹u_x``: the left-regular representation.
+        Exact for the elements that map the pixel grid to itself, bilinear for the others.
+
+        Args:
+            signal: ``(B, C, H, W)`` on the plane or ``(B, C, |H|, H, W)`` on the group.
+            h: group element.
+
+        Returns:
+            The transformed map; a quarter turn of a map that is not square swaps H and W.
+
+        Raises:
+            ValueError: the signal has other axes than these.
+        """
+        if signal.dim() == 5 and signal.shape[2] == self.num_elements:
+            signal = signal[:, :, self.multiplication_table[:, h].to(signal.device)]
+        elif signal.dim() != 4:
+            raise ValueError(
+                f"act_on_signal of {self.name} takes (B, C, H, W) or "
+                f"(B, C, {self.num_elements}, H, W), got {tuple(signal.shape)}"
+            )
+        return signals.transform_plane(signal, self.matrices[h])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}, num_elements={self.num_elements})"
+
+
+def _find_identity(name: str, table: Tensor) -> int:
+    """The identity of the table; ValueError where the table is not that of a group."""
+    size = len(table)
+    numbers = torch.arange(size)
+    if table.shape != (size, size) or not (table.sort(dim=1).values == numbers).all():
+        raise ValueError(
+            f"group {name}: every row of the multiplication table must list 0 … {size - 1} once, "
+            f"got a table of shape {tuple(table.shape)}"
+        )
+    if not (table[table] == table[:, table]).all():
+        raise ValueError(f"group {name}: the multiplication table is not associative")
+    identities = [e for e in range(size) if (table[e] == numbers).all()]
+    if not identities:
+        raise ValueError(f"group {name}: the multiplication table has no identity")
+    return identities[0]
+
+
+def _check_homomorphism(name: str, table: Tensor, matrices: Tensor) -> None:
+    """ValueError unless the matrices multiply as the table does."""
+    if matrices.shape != (len(table), 2, 2):
+        raise ValueError(
+            f"group {name}: expected matrices ({len(table)}, 2, 2), got {tuple(matrices.shape)}"
+        )
+    products = matrices[:, None] @ matrices[None]  # (|H|, |H|, 2, 2)
+    if not torch.allclose(products, matrices[table], atol=1e-12):
+        raise ValueError(f"group {name}: the matrices do not multiply as the multiplication table")

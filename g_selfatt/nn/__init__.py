@@ -1,0 +1,37 @@
+"""Layers that drop into any PyTorch network."""
+
+from g_selfatt.nn.attention_layers import (
+    GroupLocalSelfAttention,
+    GroupSelfAttention,
+    LiftLocalSelfAttention,
+    LiftSelfAttention,
+)
+from g_selfatt.nn.elementary import (
+    ACTIVATIONS,
+    NORMS,
+    Conv1x1,
+    Crop,
+    LayerNorm,
+    Swish,
+    choose,
+    initialise,
+)
+from g_selfatt.nn.self_attention import POSITIONAL_ENCODINGS
+from g_selfatt.nn.transformer_block import TransformerBlock
+
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "POSITIONAL_ENCODINGS",
+    "Conv1x1",
+    "Crop",
+    "GroupLocalSelfAttention",
+    "GroupSelfAttention",
+    "LayerNorm",
+    "LiftLocalSelfAttention",
+    "LiftSelfAttention",
+    "Swish",
+    "TransformerBlock",
+    "choose",
+    "initialise",
+]

@@ -1,0 +1,91 @@
+"""The small layers that the networks are made of: 1×1 convolution, normalisation, Swish, crop."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def Conv1x1(
+    in_channels: int, out_channels: int, *, dimension: int = 3, bias: bool = True
+) -> nn.Conv2d | nn.Conv3d:
+    """A 1×1 convolution: one linear map of the channels, at every position.
+
+    Args:
+        in_channels, out_channels: number of channels.
+        dimension: 2 for maps on the plane ``(B, C, H, W)``, 3 for maps on a group
+            ``(B, C, |H|, H, W)``.
+        bias: whether a bias is added.
+    """
+    convolution = nn.Conv2d if dimension == 2 else nn.Conv3d
+    return convolution(in_channels, out_channels, kernel_size=1, bias=bias)
+
+
+class LayerNorm(nn.Module):
+    """Normalise over channels, group and space together: GroupNorm with one group.
+
+    Shape: ``(B, C, …)`` → the same.
+
+    Args:
+        num_channels: C.
+        eps: added to the variance; tiny, as in the released code.
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-12) -> None:
+        super().__init__()
+        self.layer_norm = nn.GroupNorm(1, num_channels, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer_norm(x)
+
+
+class Swish(nn.Module):
+    """x·sigmoid(x) (Ramachandran et al., 2017), of any shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.silu(x)
+
+
+class Crop(nn.Module):
+    """Take ``crop_size`` pixels off every side of ``(…, H, W)``.
+
+    Raises:
+        ValueError: nothing would be left of the image.
+    """
+
+    def __init__(self, crop_size: int) -> None:
+        super().__init__()
+        self.crop_size = crop_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        c, (height, width) = self.crop_size, x.shape[-2:]
+        if min(height, width) <= 2 * c:
+            raise ValueError(f"cannot crop {c} pixels off every side of a {height}×{width} image")
+        return x[..., c : height - c, c : width - c]
+
+    def extra_repr(self) -> str:
+        return f"crop_size={self.crop_size}"
+
+
+NORMS: dict[str, type[nn.Module]] = {"LayerNorm": LayerNorm, "BatchNorm": nn.BatchNorm3d}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"Swish": Swish, "ReLU": nn.ReLU}
+
+
+def choose(kind: str, name: str, table: dict[str, type[nn.Module]]) -> type[nn.Module]:
+    """``table[name]``; ValueError with the choices where there is none."""
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}; choose one of {', '.join(table)}")
+    return table[name]
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, whitening_scale: float) -> None:
+    """Every convolution's weight from N(0, whitening_scale² / fan_in), every bias 0, in place.
+
+    The position MLPs are convolutions too; embeddings keep torch's N(0, 1).
+    """
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
+            nn.init.normal_(layer.weight, std=whitening_scale * layer.weight[0].numel() ** -0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

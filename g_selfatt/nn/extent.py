@@ -1,0 +1,59 @@
+"""How far a query sees: a window, or the whole image. All that local and global differ in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LocalExtent:
+    """A k×k window around the query.
+
+    Attributes:
+        patch_size: side k in pixels, odd.
+
+    Raises:
+        ValueError: an even or non-positive side.
+    """
+
+    patch_size: int
+
+    def __post_init__(self) -> None:
+        if self.patch_size < 1 or self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size must be odd and at least 1, got {self.patch_size}")
+
+    @property
+    def reach(self) -> int:
+        """The offset in pixels that is coordinate 1: the edge of the window."""
+        return self.patch_size // 2
+
+    def window(self, height: int, width: int) -> tuple[int, int]:
+        """The window of offsets in an image of this size, odd."""
+        return self.patch_size, self.patch_size
+
+
+@dataclass(frozen=True)
+class GlobalExtent:
+    """All pixels of the image.
+
+    Attributes:
+        max_pos_embedding: side in pixels of the images that the layer is made for.
+
+    Raises:
+        ValueError: a non-positive side.
+    """
+
+    max_pos_embedding: int
+
+    def __post_init__(self) -> None:
+        if self.max_pos_embedding < 1:
+            raise ValueError(f"max_pos_embedding must be at least 1, got {self.max_pos_embedding}")
+
+    @property
+    def reach(self) -> int:
+        """The offset in pixels that is coordinate 1: the largest in an image of that side."""
+        return self.max_pos_embedding - 1
+
+    def window(self, height: int, width: int) -> tuple[int, int]:
+        """The window of offsets in an image of this size, odd; whatever size it has."""
+        return 2 * height - 1, 2 * width - 1

@@ -1,0 +1,91 @@
+"""One coordinate of an offset → a vector: by a small MLP, or by a table over whole pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from g_selfatt.functional import acted_offsets
+from g_selfatt.groups import Group
+from g_selfatt.nn.elementary import Conv1x1, LayerNorm, Swish
+
+HIDDEN_CHANNELS = 16
+
+
+def position_mlp(out_channels: int) -> nn.Sequential:
+    """The continuous encoding of one coordinate: 1×1 conv 1→16, LayerNorm, Swish, 1×1 conv 16→d.
+
+    Every offset is a batch element of its own, so that the norm is over its 16 features. Two things
+    follow: with zero biases, as at the start, it sees the sign of the coordinate alone; and near
+    zero the tiny eps of the norm amplifies a coordinate's rounding error up to a million times,
+    which is why coordinates must be exact (`g_selfatt.functional.acted_offsets`).
+
+    Shape: ``(N, 1, 1, 1)`` coordinates → ``(N, out_channels, 1, 1)``.
+    """
+    return nn.Sequential(
+        Conv1x1(1, HIDDEN_CHANNELS, dimension=2),
+        LayerNorm(HIDDEN_CHANNELS),
+        Swish(),
+        Conv1x1(HIDDEN_CHANNELS, out_channels, dimension=2),
+    )
+
+
+def encode_by_mlp(
+    row_embedding: nn.Module,
+    col_embedding: nn.Module,
+    group: Group,
+    window: tuple[int, int],
+    reach: int,
+    like: Tensor,
+) -> Tensor:
+    """ROW(row(h·δ)) and COL(col(h·δ)) side by side, for every h and every offset of the window.
+
+    Args:
+        row_embedding, col_embedding: the MLPs of `position_mlp`, to d_row and d_col channels.
+        group: acts on the offsets.
+        window: odd height and width.
+        reach: the offset in pixels that is coordinate 1.
+        like: a tensor of the device and dtype that the MLPs have.
+
+    Returns:
+        ``(|H|, d_row + d_col, K_h, K_w)``.
+    """
+    coordinates = acted_offsets(group, window, reach, like.dtype, like.device)  # (|H|, 2, K_h, K_w)
+    shape = (group.num_elements, *window)
+    rows, cols = (
+        mlp(coordinates[:, axis].reshape(-1, 1, 1, 1)).reshape(*shape, -1)
+        for axis, mlp in enumerate((row_embedding, col_embedding))
+    )
+    return torch.cat([rows, cols], dim=-1).permute(0, 3, 1, 2)
+
+
+def encode_by_table(
+    row_embedding: nn.Module,
+    col_embedding: nn.Module,
+    group: Group,
+    window: tuple[int, int],
+    reach: int,
+    like: Tensor,
+) -> Tensor:
+    """As `encode_by_mlp`, with an `nn.Embedding` over the offsets −reach … reach in whole pixels.
+
+    Raises:
+        ValueError: the window holds offsets that the tables do not have.
+    """
+    if max(window) // 2 > reach:
+        raise ValueError(
+            f"positional_encoding 'table' was made for offsets up to {reach} pixels, this image "
+            f"needs {max(window) // 2}; give a larger max_pos_embedding, or use 'mlp'"
+        )
+    offsets = acted_offsets(group, window, 1, torch.int64, like.device) + reach
+    encoded = [row_embedding(offsets[:, 0]), col_embedding(offsets[:, 1])]
+    return torch.cat(encoded, dim=-1).permute(0, 3, 1, 2)
+
+
+def check_table_encoding(group: Group) -> None:
+    """ValueError unless every element of the group maps whole pixels to whole pixels."""
+    if len(group.grid_elements) < group.num_elements:
+        raise ValueError(
+            f"positional_encoding 'table' needs a group that maps the pixel grid to itself "
+            f"(z2, mz2, p2, p4, p4m); {group.name} turns whole pixels into fractions: use 'mlp'"
+        )

@@ -1,0 +1,156 @@
+"""The base of the four attention layers: lifting or on the group, local or global."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from g_selfatt.functional import group_index, self_attention
+from g_selfatt.functional.backends import check_backend_name
+from g_selfatt.groups import Group
+from g_selfatt.nn.elementary import Conv1x1
+from g_selfatt.nn.extent import GlobalExtent, LocalExtent
+from g_selfatt.nn.positional_encoding import (
+    check_table_encoding,
+    encode_by_mlp,
+    encode_by_table,
+    position_mlp,
+)
+
+POSITIONAL_ENCODINGS = ("mlp", "table")
+
+
+class SelfAttention(nn.Module):
+    """Projections, positional encodings and the attention between them.
+
+    Its four subclasses in `attention_layers` say what each argument means. Lifting is the case
+    without an input group axis, and so without a group encoding; local and global differ in their
+    extent alone.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        num_heads: int,
+        extent: LocalExtent | GlobalExtent,
+        attention_dropout_rate: float,
+        *,
+        group_encoding: str | None,
+        positional_encoding: str,
+        backend: str,
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= attention_dropout_rate < 1.0:
+            raise ValueError(
+                f"attention_dropout_rate must be in [0, 1), got {attention_dropout_rate}"
+            )
+        check_backend_name(backend)
+        self.group = group
+        self.lifting = group_encoding is None
+        self.in_channels = in_channels
+        self.mid_channels = mid_channels
+        self.out_channels = out_channels
+        self.num_heads = num_heads
+        self.extent = extent
+        self.attention_dropout_rate = attention_dropout_rate
+        self.group_encoding = group_encoding
+        self.positional_encoding = positional_encoding
+        self.backend = backend
+        channels = _channels_per_coordinate(mid_channels, self.lifting)
+        self.row_embedding, self.col_embedding = (
+            self._make_position_embedding(channels) for _ in range(2)
+        )
+        if group_encoding is not None:
+            self.group_embedding = nn.Embedding(group.num_elements, mid_channels - 2 * channels)
+            # Not persistent: it follows from the group and the name, and is no part of the weights.
+            self.register_buffer(
+                "group_index", group_index(group, group_encoding), persistent=False
+            )
+        dimension = 2 if self.lifting else 3
+        self.query, self.key, self.value = (
+            Conv1x1(in_channels, num_heads * mid_channels, dimension=dimension) for _ in range(3)
+        )
+        self.wout = Conv1x1(num_heads * mid_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` (lifting) or ``(B, C, |H|, H, W)`` → ``(B, C_out, |H|, H, W)``.
+
+        Raises:
+            ValueError: x has other axes or another number of channels.
+        """
+        self._check_input(x)
+        output = self_attention(
+            self._split_heads(self.query(x)),
+            self._split_heads(self.key(x)),
+            self._split_heads(self.value(x)),
+            self._encode_positions(self.extent.window(*x.shape[-2:])),
+            None if self.lifting else self.group_embedding.weight,
+            None if self.lifting else self.get_buffer("group_index"),
+            scale=self.in_channels**-0.5,
+            dropout_rate=self.attention_dropout_rate if self.training else 0.0,
+            backend=self.backend,
+        )  # (B, heads, c, |H|, H, W)
+        return self.wout(output.transpose(1, 2).flatten(1, 2))
+
+    def _make_position_embedding(self, channels: int) -> nn.Module:
+        if self.positional_encoding == "mlp":
+            return position_mlp(channels)
+        if self.positional_encoding == "table":
+            check_table_encoding(self.group)
+            return nn.Embedding(2 * self.extent.reach + 1, channels)
+        raise ValueError(
+            f"unknown positional_encoding {self.positional_encoding!r}; "
+            f"choose one of {', '.join(POSITIONAL_ENCODINGS)}"
+        )
+
+    def _encode_positions(self, window: tuple[int, int]) -> Tensor:
+        encode = encode_by_table if self.positional_encoding == "table" else encode_by_mlp
+        return encode(
+            self.row_embedding,
+            self.col_embedding,
+            self.group,
+            window,
+            self.extent.reach,
+            like=self.query.weight,
+        )
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """``(B, c·heads, [|H|,] H, W)`` → ``(B, heads, c, G, H, W)``: a view."""
+        if self.lifting:
+            x = x.unsqueeze(2)
+        return x.unflatten(1, (self.mid_channels, self.num_heads)).transpose(1, 2)
+
+    def _check_input(self, x: Tensor) -> None:
+        axes = (self.in_channels,) if self.lifting else (self.in_channels, self.group.num_elements)
+        if x.dim() != len(axes) + 3 or x.shape[1:-2] != torch.Size(axes):
+            expected = ", ".join(map(str, axes))
+            raise ValueError(
+                f"{type(self).__name__} on {self.group.name} takes (B, {expected}, H, W), "
+                f"got {tuple(x.shape)}"
+            )
+
+    def extra_repr(self) -> str:
+        encoding = "" if self.lifting else f", group_encoding={self.group_encoding!r}"
+        return (
+            f"{self.group.name}, {self.in_channels} → {self.num_heads}×{self.mid_channels} → "
+            f"{self.out_channels}, {self.extent}{encoding}, backend={self.backend!r}"
+        )
+
+
+def _channels_per_coordinate(mid_channels: int, lifting: bool) -> int:
+    """How many of a head's query channels meet ROW, and as many COL; the rest meet E."""
+    if lifting and mid_channels % 2:
+        raise ValueError(
+            f"lifting splits mid_channels between rows and columns: it must be even, "
+            f"got {mid_channels}"
+        )
+    channels = mid_channels // (2 if lifting else 3)
+    if channels == 0:
+        raise ValueError(
+            f"mid_channels must be at least {2 if lifting else 3}, one for each encoding, "
+            f"got {mid_channels}"
+        )
+    return channels

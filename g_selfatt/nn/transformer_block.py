@@ -1,0 +1,72 @@
+"""The residual block of GSA-Nets."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from g_selfatt.nn.elementary import ACTIVATIONS, NORMS, Conv1x1, Crop, choose
+
+
+class TransformerBlock(nn.Module):
+    """An attention layer and a pointwise MLP, each with a shortcut.
+
+    ::
+
+        x ── norm · act · attention · norm · act · dropout ── crop ── + ── y ── mlp ── + ── out
+        └───────────────── (1×1 conv) ─────────────────────── crop ───┘    └───────────┘
+
+    Shape: ``(B, in_channels, |H|, H, W)`` →
+    ``(B, out_channels, |H|, H − 2·crop_size, W − 2·crop_size)``.
+
+    Args:
+        in_channels, out_channels: channels; the shortcut is a 1×1 convolution where they differ.
+        attention_layer: a group self-attention layer from in_channels to out_channels.
+        norm_type: ``"LayerNorm"`` or ``"BatchNorm"``.
+        activation_function: ``"Swish"`` or ``"ReLU"``.
+        crop_size: pixels taken off every side after the attention.
+        value_dropout_rate: dropout of the attention's output, in [0, 1).
+        dim_mlp_conv: 3 for maps on a group (2 for maps on the plane).
+
+    Raises:
+        ValueError: an unknown norm_type or activation_function.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        attention_layer: nn.Module,
+        norm_type: str,
+        activation_function: str,
+        crop_size: int,
+        value_dropout_rate: float,
+        dim_mlp_conv: int = 3,
+    ) -> None:
+        super().__init__()
+        norm = choose("norm_type", norm_type, NORMS)
+        activation = choose("activation_function", activation_function, ACTIVATIONS)
+        hidden = out_channels // 2
+        self.attention = nn.Sequential(
+            norm(in_channels),
+            activation(),
+            attention_layer,
+            norm(out_channels),
+            activation(),
+            nn.Dropout(value_dropout_rate),
+        )
+        self.mlp = nn.Sequential(
+            Conv1x1(out_channels, hidden, dimension=dim_mlp_conv),
+            norm(hidden),
+            activation(),
+            Conv1x1(hidden, out_channels, dimension=dim_mlp_conv),
+            norm(out_channels),
+        )
+        self.shortcut = nn.Sequential()
+        if in_channels != out_channels:
+            self.shortcut.append(Conv1x1(in_channels, out_channels, dimension=dim_mlp_conv))
+        self.crop = Crop(crop_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block's output; shapes in the class docstring."""
+        y = self.crop(self.attention(x)) + self.crop(self.shortcut(x))
+        return y + self.mlp(y)

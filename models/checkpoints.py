@@ -1,0 +1,115 @@
+"""Weights on disk: safetensors, written atomically, read strictly, with what made them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+DIGEST = "sha256"
+
+
+class CheckpointError(ValueError):
+    """Weights that are damaged, or that belong to another network: one line says which."""
+
+
+def save_weights(path: str | Path, module: nn.Module, metadata: Mapping[str, str]) -> None:
+    """Write the parameters and persistent buffers of a module, all or nothing.
+
+    Args:
+        path: the file; its folder exists.
+        module: the network.
+        metadata: strings to keep with the weights; a digest of the tensors is added.
+    """
+    path = Path(path)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    content = save(tensors, metadata={**metadata, DIGEST: _digest(tensors)})
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The strings kept with the weights; reads the head of the file alone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is not a safetensors file.
+    """
+    with _open(Path(path)) as file:
+        return dict(file.metadata() or {})
+
+
+def load_weights(path: str | Path, module: nn.Module) -> dict[str, str]:
+    """Load weights written by `save_weights`, strictly.
+
+    Args:
+        path: the file.
+        module: the network to load into; nothing is changed where anything does not fit.
+
+    Returns:
+        The metadata.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is not a safetensors file, its digest does not match its tensors, or its
+            names and shapes are not exactly the module's.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        metadata = dict(file.metadata() or {})
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
+    if metadata.get(DIGEST) != _digest(tensors):
+        raise CheckpointError(
+            f"{path}: the weights do not match their {DIGEST}: copy the file anew"
+        )
+    check_fits(str(path), tensors, module)
+    module.load_state_dict(tensors)
+    return metadata
+
+
+def check_fits(source: str, tensors: Mapping[str, Tensor], module: nn.Module) -> None:
+    """CheckpointError unless names and shapes are exactly those of the module's state dict."""
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    problems = [f"{name} is missing" for name in expected if name not in got]
+    problems += [f"{name} is not part of the network" for name in got if name not in expected]
+    problems += [
+        f"{name} is {got[name]}, the network has {shape}"
+        for name, shape in expected.items()
+        if name in got and got[name] != shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        raise CheckpointError(
+            f"{source} does not fit this {type(module).__name__}: {'; '.join(problems[:3])}{more}"
+        )
+
+
+def _open(path: Path) -> safe_open:
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}")
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes, dtypes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

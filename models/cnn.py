@@ -1,0 +1,42 @@
+"""Z2CNN, the convolutional baseline of rotMNIST (Cohen & Welling, 2016)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+CHANNELS = 20
+LAYERS_WITH_DROPOUT = (1, 3, 4, 5, 6)
+LAYER_WITH_POOLING = 2
+
+
+class CNN(nn.Module):
+    """Six 3×3 convolutions of 20 channels with BatchNorm and ReLU, and a 4×4 one to the classes.
+
+    Shape: ``(B, 1, 28, 28)`` → logits ``(B, num_classes)``.
+
+    Args:
+        in_channels: channels of the images.
+        num_classes: number of classes.
+        dropout_rate: after layers 1, 3, 4, 5 and 6.
+    """
+
+    def __init__(
+        self, in_channels: int = 1, num_classes: int = 10, dropout_rate: float = 0.3
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential()
+        channels = in_channels
+        for layer in range(1, 7):
+            self.layers.append(nn.Conv2d(channels, CHANNELS, kernel_size=3, bias=False))
+            self.layers.append(nn.BatchNorm2d(CHANNELS, eps=2e-5))
+            self.layers.append(nn.ReLU())
+            if layer in LAYERS_WITH_DROPOUT:
+                self.layers.append(nn.Dropout(dropout_rate))
+            if layer == LAYER_WITH_POOLING:
+                self.layers.append(nn.MaxPool2d(2))
+            channels = CHANNELS
+        self.layers.append(nn.Conv2d(channels, num_classes, kernel_size=4, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``(B, in_channels, 28, 28)`` → logits ``(B, num_classes)``."""
+        return self.layers(x).flatten(1)

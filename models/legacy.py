@@ -1,0 +1,53 @@
+"""Load the checkpoints of the code released with GSA-Nets (2021) and with GE-ViT (2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from g_selfatt.nn import GroupLocalSelfAttention, GroupSelfAttention
+from models.checkpoints import check_fits
+
+SOURCES = ("gsa-nets", "gevit")
+INDEX_BUFFERS = ("row_indices", "col_indices", "g_indices")
+GROUP_BUFFERS = ("_identity", "_elements", "_relative_positions")
+
+
+def load_original_state_dict(
+    module: nn.Module, state_dict: Mapping[str, Tensor], source: str = "gsa-nets"
+) -> None:
+    """Load a state dict of the released code into our network or layer of the same shape.
+
+    Strips the ``module.`` of DataParallel, drops the index buffers by name (ours follow from the
+    group), and is strict about everything else. The numbers of the released code come out with
+    ``group_encoding="paper"`` for GSA-Nets and ``"gevit"`` for GE-ViT. GE-ViT rotates the other
+    way, so that its rows of every group embedding are reordered to the inverse element.
+
+    Args:
+        module: the network, e.g. a `GroupTransformer`, or an attention layer.
+        state_dict: what the released code saved.
+        source: ``"gsa-nets"`` or ``"gevit"``.
+
+    Raises:
+        ValueError: an unknown source, or names and shapes that are not the module's.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"unknown source {source!r}; choose one of {', '.join(SOURCES)}")
+    tensors = {
+        name.removeprefix("module."): tensor
+        for name, tensor in state_dict.items()
+        if not _is_index_buffer(name)
+    }
+    check_fits(f"the {source} state dict", tensors, module)
+    if source == "gevit":
+        for prefix, layer in module.named_modules():
+            if isinstance(layer, GroupSelfAttention | GroupLocalSelfAttention):
+                name = f"{prefix}.group_embedding.weight".removeprefix(".")
+                tensors[name] = tensors[name][layer.group.inverse_table]
+    module.load_state_dict(tensors)
+
+
+def _is_index_buffer(name: str) -> bool:
+    *parents, last = name.split(".")
+    return last in INDEX_BUFFERS or (last in GROUP_BUFFERS and parents[-1:] == ["group"])
