@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
+from models.checkpoints import load_weights
 from models.cnn import CNN
 from models.group_transformer import GroupTransformer
 from models.presets import GROUP_OF_MODEL, PRESETS, canonical_dataset, canonical_name
+from models.shipped import find_shipped
 
 ATTENTION_TYPES = ("Local", "Global")
 
@@ -29,7 +31,7 @@ def create_model(
         dataset: whose architecture (`models.presets.PRESETS`), in any case.
         attention_type: ``"Local"`` or ``"Global"``.
         patch_size: side of the window in pixels, odd; None for the preset's.
-        pretrained: load the weights that are shipped for exactly this network.
+        pretrained: load the weights that lie in saved/ for this network.
         overrides: arguments of `GroupTransformer` in place of the preset's.
 
     Returns:
@@ -45,6 +47,7 @@ def create_model(
             f"unknown attention_type {attention_type!r}; choose one of {', '.join(ATTENTION_TYPES)}"
         )
     group = GROUP_OF_MODEL[name]
+    arguments: dict[str, Any] = {}
     if group is None:
         model = _create_cnn(dataset, overrides)
     else:
@@ -54,6 +57,8 @@ def create_model(
         if attention_type == "Global":
             arguments["patch_size"] = None
         model = GroupTransformer(group=group, **arguments)
+    if pretrained:
+        load_weights(find_shipped(name, dataset, arguments), model)
     return model
 
 

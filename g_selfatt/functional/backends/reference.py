@@ -18,6 +18,11 @@ def can_run(inputs: AttentionInputs) -> str | None:
     return None
 
 
+def is_worth_it(inputs: AttentionInputs) -> bool:
+    """Always true: it is what is left."""
+    return True
+
+
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, to be read beside its equations."""
     neighbourhood = Neighbourhood(inputs.query, inputs.positional_table)

@@ -1,4 +1,4 @@
-"""Which code computes the attention: by name, or the first that can."""
+"""Which code computes the attention: by name, or the first that can and is worth it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ class Backend:
     Attributes:
         name: what users call it.
         can_run: the reason why it cannot run these inputs, or None if it can.
+        is_worth_it: whether ``"auto"`` should take it for these inputs; only speed depends on it.
         run: computes ``(B, heads, c, |H|, H, W)``.
     """
 
     name: str
     can_run: Callable[[AttentionInputs], str | None]
+    is_worth_it: Callable[[AttentionInputs], bool]
     run: Callable[[AttentionInputs], Tensor]
 
 
@@ -30,8 +32,8 @@ class Backend:
 BACKENDS = {
     backend.name: backend
     for backend in (
-        Backend("chunked", chunked.can_run, chunked.attend),
-        Backend("reference", reference.can_run, reference.attend),
+        Backend("chunked", chunked.can_run, chunked.is_worth_it, chunked.attend),
+        Backend("reference", reference.can_run, reference.is_worth_it, reference.attend),
     )
 }
 
@@ -46,14 +48,13 @@ def select_backend(name: str, inputs: AttentionInputs) -> Backend:
     """The backend called ``name``, or for ``"auto"`` the first that can run ``inputs``.
 
     Raises:
-        ValueError: an unknown name, or nothing asked for can run: the message says why, for each.
+        ValueError: an unknown name, or one that cannot run the inputs: the message says why.
     """
     check_backend_name(name)
-    candidates = list(BACKENDS.values()) if name == "auto" else [BACKENDS[name]]
-    reasons = []
-    for backend in candidates:
-        reason = backend.can_run(inputs)
-        if reason is None:
-            return backend
-        reasons.append(f"{backend.name}: {reason}")
-    raise ValueError(f"no attention backend can run this: {'; '.join(reasons)}")
+    if name != "auto":
+        reason = BACKENDS[name].can_run(inputs)
+        if reason is not None:
+            raise ValueError(f"backend {name!r} cannot run this: {reason}")
+        return BACKENDS[name]
+    # The reference comes last, runs everything and is always worth it.
+    return next(b for b in BACKENDS.values() if b.can_run(inputs) is None and b.is_worth_it(inputs))

@@ -1,0 +1,34 @@
+# The two commands: `make train` and `make test` make a virtual environment, then do their work.
+#
+#   make train ARGS="--config.model=z2sa"      any option of `python main.py --help`
+#   make test PYTHON=python                    in an environment that you already have: installs nothing
+#   make test VENV=/path/to/new/environment    another place for the environment than .venv
+
+VENV ?= .venv
+ifdef PYTHON
+environment tools:
+else
+PYTHON := $(VENV)/bin/python
+environment: $(VENV)/requirements.installed
+tools: $(VENV)/requirements-dev.installed
+endif
+
+.PHONY: train test lint environment tools
+
+train: environment
+	$(PYTHON) main.py $(ARGS)
+
+test: tools
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: tools
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+$(VENV)/bin/python:
+	python3 -m venv $(VENV)
+
+$(VENV)/%.installed: %.txt requirements.txt | $(VENV)/bin/python
+	$(PYTHON) -m pip install -r $<
+	touch $@

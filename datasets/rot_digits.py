@@ -1,0 +1,69 @@
+"""rotDigits: real rotated digits that need no download, small enough for two CPU cores.
+
+The 1,797 images of 8×8 pixels are those of the UCI "Optical Recognition of Handwritten Digits"
+set, which ship inside scikit-learn.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from datasets.info import INFO
+from datasets.splits import Source, TensorSplit, stratified
+
+SEED = 0
+SIZES = (1_197, 300, 300)  # train, validation, test
+
+
+def rotate(image: np.ndarray, degrees: float, size: int) -> np.ndarray:
+    """Enlarge a square image and rotate it about its centre, in a single interpolation.
+
+    The corner pixels of the input land on the circle inscribed in the output, so that no angle
+    moves anything out of the frame. Cubic splines, because bilinear weights visibly blur strokes
+    that are two pixels wide.
+
+    Args:
+        image: (n, n), black (0) at infinity.
+        degrees: counter-clockwise angle.
+        size: side of the output, in pixels.
+
+    Returns:
+        uint8 (size, size), clipped to 0 … 255.
+    """
+    from scipy import ndimage
+
+    # A margin of black keeps the spline's boundary condition away from the strokes.
+    padded = np.pad(image, len(image) // 2)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    shrink = math.sqrt(2) * (len(image) - 1) / (size - 1)
+    to_input = shrink * np.array([[cos, sin], [-sin, cos]])  # of an output (row, col) offset
+    centre_in, centre_out = (len(padded) - 1) / 2, (size - 1) / 2
+    offset = centre_in - to_input @ [centre_out, centre_out]
+    turned = ndimage.affine_transform(padded, to_input, offset, output_shape=(size, size), order=3)
+    return np.clip(np.rint(turned), 0, 255).astype(np.uint8)
+
+
+def rot_digits(root: Path, *, download: bool = True) -> Source:
+    """Make the data set; it is the same to the byte every time, and neither argument matters.
+
+    Returns:
+        1,197 training, 300 validation and 300 test images, stratified by class.
+    """
+    from sklearn.datasets import load_digits
+
+    info = INFO["rotDigits"]
+    digits = load_digits()
+    grey = np.rint(digits.images * (255 / 16))  # 16 steps of grey over the whole range of a byte
+    angles = np.random.RandomState(SEED).uniform(0, 360, len(grey))
+    images = np.stack(
+        [rotate(image, angle, info.image_size) for image, angle in zip(grey, angles, strict=True)]
+    )
+    return Source(
+        *(
+            TensorSplit.of_arrays(images[part], digits.target[part], info, Path("rotDigits"))
+            for part in stratified(digits.target, SIZES, SEED)
+        )
+    )

@@ -1,0 +1,137 @@
+"""What a split is, and the ways of cutting one in two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.errors import DataError
+from datasets.info import DatasetInfo
+
+
+class Split(Protocol):
+    """Images and their labels, in a fixed order."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def head(self, count: int | None) -> Split:
+        """Return the first ``count`` images; all of them for None."""
+
+
+@dataclass(frozen=True, eq=False)
+class TensorSplit:
+    """A split that fits in memory: images uint8 (N, C, H, W), labels int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of_arrays(
+        cls, images: np.ndarray, labels: np.ndarray, info: DatasetInfo, file: Path
+    ) -> TensorSplit:
+        """Wrap arrays read from ``file`` after comparing them with what ``info`` promises.
+
+        Args:
+            images: uint8 (N, C, H, W), or (N, H, W) for one channel.
+            labels: integers (N,) from 0 to ``info.num_classes`` − 1.
+            info: the data set's shapes and number of classes.
+            file: where the arrays come from, named in the error.
+
+        Raises:
+            DataError: the arrays do not have these types, shapes or values.
+        """
+        if images.ndim == 3:
+            images = images[:, None]
+        shape = (info.in_channels, info.image_size, info.image_size)
+        count, top = len(images), info.num_classes - 1
+        if count == 0 or images.dtype != np.uint8 or images.shape[1:] != shape:
+            problem = (
+                f"images are {images.dtype} {images.shape}, expected uint8 (N, %d, %d, %d)" % shape
+            )
+        elif labels.dtype.kind not in "iu" or labels.shape != (count,):
+            problem = f"labels are {labels.dtype} {labels.shape}, expected integers ({count},)"
+        elif labels.min() < 0 or labels.max() > top:
+            problem = f"labels go from {labels.min()} to {labels.max()}, expected 0 to {top}"
+        else:
+            images = torch.from_numpy(np.ascontiguousarray(images))
+            return cls(images, torch.from_numpy(labels.astype(np.int64)))
+        raise DataError(f"{file}: {problem}; delete it to have it made anew")
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def head(self, count: int | None) -> TensorSplit:
+        """Return the first ``count`` images; all of them for None."""
+        return TensorSplit(self.images[:count], self.labels[:count])
+
+    def hold_out(self, count: int) -> tuple[TensorSplit, TensorSplit]:
+        """Return all but the last ``count`` images, and those.
+
+        Raises:
+            DataError: nothing would be left to train on.
+        """
+        rest = len(self) - count
+        if rest < 1:
+            raise DataError(
+                f"{len(self)} training images cannot spare {count} for validation: "
+                "the data are incomplete; delete them to have them fetched anew"
+            )
+        return self.head(rest), TensorSplit(self.images[rest:], self.labels[rest:])
+
+
+class Source(NamedTuple):
+    """A data set as it is published; ``validation`` is None where it has no such split."""
+
+    train: Split
+    validation: Split | None
+    test: Split
+    provenance: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set ready for an experiment; ``info.provenance`` says where its pixels are from."""
+
+    train: Split
+    validation: Split
+    test: Split
+    info: DatasetInfo
+
+
+def stratified(labels: np.ndarray, sizes: Sequence[int], seed: int) -> list[np.ndarray]:
+    """Divide 0 … N−1 into parts of the given sizes in which every class has its share.
+
+    The images are shuffled and sorted by class, and every part takes evenly spaced ones of those
+    that are left: so its size is exact, and every class proportional to within two images.
+
+    Args:
+        labels: integers (N,).
+        sizes: sizes of the parts; their sum is N.
+        seed: of the shuffle.
+
+    Returns:
+        One sorted index array per part; together they are a partition.
+
+    Raises:
+        ValueError: the sizes do not sum to N.
+    """
+    if sum(sizes) != len(labels):
+        raise ValueError(f"sizes {tuple(sizes)} sum to {sum(sizes)}, expected {len(labels)}")
+    # RandomState: the only NumPy generator whose stream is promised never to change.
+    pool = np.random.RandomState(seed).permutation(len(labels))
+    pool = pool[np.argsort(labels[pool], kind="stable")]
+    parts = []
+    for size in sizes:
+        taken = np.zeros(len(pool), dtype=bool)
+        taken[((np.arange(size) + 0.5) * len(pool) / size).astype(int)] = True
+        parts.append(np.sort(pool[taken]))
+        pool = pool[~taken]
+    return parts

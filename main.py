@@ -1,0 +1,48 @@
+"""Train and evaluate group equivariant self-attention networks.
+
+    python main.py --config.dataset=rotMNIST --config.model=p4sa
+
+`python main.py --help` lists the keys.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import training
+from training import command_line
+from training.errors import ExpectedStop
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what a command line asks.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The exit code: 0; 1 where the loss is not finite; 2 for a mistake of the user's; 130 after
+        Ctrl-C.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if {"-h", "--help", "-help", "--helpfull"} & set(arguments):
+        print(command_line.help_text())
+        return 0
+    try:
+        config = command_line.parse(arguments)
+        from training import settings  # loads torch, which the lines above need not wait for
+
+        config = settings.resolve(config)
+        settings.check(config)
+        training.run(config)
+    except ExpectedStop as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""Weights on disk and checkpoints of others: strict, to the bit, one line if they do not fit."""
+
+import pytest
+import torch
+from torch import nn
+
+import models
+from models import CheckpointError
+
+
+def small(**options):
+    return models.create_model("p4sa", "rotDigits", **options)
+
+
+def test_saved_loaded_and_evaluated_gives_the_same_bits(tmp_path):
+    model, x = small(), torch.rand(2, 1, 12, 12)
+    models.save_weights(tmp_path / "w.safetensors", model, {"seed": "7"})
+    other = small()
+    metadata = models.load_weights(tmp_path / "w.safetensors", other)
+    assert metadata["seed"] == models.read_metadata(tmp_path / "w.safetensors")["seed"] == "7"
+    assert torch.equal(model.eval()(x), other.eval()(x))
+    assert [f.name for f in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    path = tmp_path / "w.safetensors"
+    models.save_weights(path, small(), {})
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="do not match their sha256"):
+        models.load_weights(path, small())
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / "w").write_bytes(b"nonsense")
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        models.load_weights(tmp_path / "w", small())
+    with pytest.raises(FileNotFoundError, match="no weights at"):
+        models.read_metadata(tmp_path / "absent")
+
+
+def test_weights_of_another_network_are_refused_and_change_nothing(tmp_path):
+    path = tmp_path / "w.safetensors"
+    models.save_weights(path, small(num_channels=8), {})
+    model = small()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"does not fit this GroupTransformer: .* \(and"):
+        models.load_weights(path, model)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    models.save_weights(path, models.create_model("z2cnn"), {})
+    with pytest.raises(CheckpointError, match="is missing"):
+        models.load_weights(path, model)
+
+
+def test_the_prefix_of_data_parallel_is_stripped(golden):
+    case = golden("models")[1]
+    prefixed = {f"module.{k}": v for k, v in case["state_dict"].items()}
+    model = models.create_model("z2sa", "rotMNIST", patch_size=3)
+    models.load_original_state_dict(model, prefixed)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, case["state_dict"][name])
+
+
+def test_original_state_dicts_are_loaded_strictly(golden):
+    state = dict(golden("models")[1]["state_dict"])
+    model = models.create_model("z2sa", "rotMNIST", patch_size=3)
+    with pytest.raises(ValueError, match="extra.weight is not part of the network"):
+        models.load_original_state_dict(model, state | {"extra.weight": torch.zeros(1)})
+    del state["transformer.6.weight"]
+    with pytest.raises(ValueError, match="transformer.6.weight is missing"):
+        models.load_original_state_dict(model, state)
+    with pytest.raises(ValueError, match="unknown source 'timm'; choose one of gsa-nets, gevit"):
+        models.load_original_state_dict(model, state, source="timm")
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_gevit_networks(golden, index):
+    case = golden("gevit_models")[index]
+    model = models.GroupTransformer(group=case["group"], group_encoding="gevit", **case["kwargs"])
+    models.load_original_state_dict(model, case["state_dict"], source="gevit")
+    with torch.no_grad():
+        logits = model.eval()(case["x"])
+    assert (logits - case["logits"]).abs().max() < 1e-5 * case["logits"].abs().max()
+
+
+def test_a_single_layer_of_the_released_code_loads(golden):
+    case = next(c for c in golden("layers") if (c["group"], c["kind"]) == ("p4m", "group_local"))
+    from g_selfatt import groups
+    from g_selfatt.nn import GroupLocalSelfAttention
+
+    layer = GroupLocalSelfAttention(groups.get("p4m"), **case["kwargs"], group_encoding="paper")
+    models.load_original_state_dict(layer, case["state_dict"])
+    torch.testing.assert_close(layer(case["x"]), case["y"], atol=1e-5, rtol=1e-5)
+
+
+def test_batch_norm_state_travels_too(tmp_path):
+    model = small(norm_type="BatchNorm")
+    model(torch.rand(4, 1, 12, 12))
+    models.save_weights(tmp_path / "w", model, {})
+    other = small(norm_type="BatchNorm")
+    models.load_weights(tmp_path / "w", other)
+    assert torch.equal(
+        model.lifting_normalization.running_mean, other.lifting_normalization.running_mean
+    )
+    assert isinstance(other.lifting_normalization, nn.BatchNorm3d)

@@ -1,0 +1,64 @@
+import pytest
+import torch
+from torch import nn
+
+from g_selfatt.nn import Conv1x1, Crop, LayerNorm, Swish, TransformerBlock, initialise
+
+
+def test_layer_norm_is_over_channels_group_and_space_together():
+    norm = LayerNorm(3).double()
+    nn.init.normal_(norm.layer_norm.weight)
+    x = torch.randn(2, 3, 4, 5, 5).double() * 7 + 3
+    flat = x.flatten(1)
+    expected = (x - flat.mean(1).view(2, 1, 1, 1, 1)) / flat.var(1, unbiased=False).sqrt().view(
+        2, 1, 1, 1, 1
+    )
+    expected = expected * norm.layer_norm.weight.view(1, 3, 1, 1, 1)
+    torch.testing.assert_close(norm(x), expected)
+
+
+def test_swish_is_x_times_its_sigmoid():
+    x = torch.linspace(-5, 5, 11)
+    torch.testing.assert_close(Swish()(x), x / (1 + torch.exp(-x)))
+
+
+def test_crop_takes_pixels_off_every_side():
+    x = torch.arange(30.0).reshape(1, 1, 5, 6)
+    assert Crop(2)(x).tolist() == [[[[14.0, 15.0]]]]
+    assert Crop(0)(x) is not None and torch.equal(Crop(0)(x), x)
+    with pytest.raises(ValueError, match="cannot crop 3 pixels off every side of a 5×6 image"):
+        Crop(3)(x)
+
+
+def test_conv1x1_is_a_linear_map_of_the_channels():
+    conv, x = Conv1x1(3, 4), torch.randn(2, 3, 2, 5, 5)
+    expected = torch.einsum("oi,bihyx->bohyx", conv.weight.flatten(1), x)
+    torch.testing.assert_close(conv(x), expected + conv.bias.view(4, 1, 1, 1))
+    assert isinstance(Conv1x1(3, 4, dimension=2), nn.Conv2d)
+
+
+def test_initialise_scales_by_the_fan_in_and_leaves_embeddings_alone():
+    module = nn.Sequential(nn.Conv2d(50, 400, 3), nn.Embedding(4, 4))
+    embedding = module[1].weight.clone()
+    initialise(module, whitening_scale=1.5)
+    assert module[0].weight.std().item() == pytest.approx(1.5 / (50 * 9) ** 0.5, rel=0.01)
+    assert not module[0].bias.any() and torch.equal(module[1].weight, embedding)
+
+
+@pytest.mark.parametrize("in_channels", [4, 6])
+def test_transformer_block_is_its_picture(in_channels):
+    attention = Conv1x1(in_channels, 6)  # any map of the right shape stands in for the attention
+    block = TransformerBlock(in_channels, 6, attention, "LayerNorm", "Swish", 1, 0.1).eval()
+    x = torch.randn(2, in_channels, 4, 5, 5)
+    y = (block.attention(x) + block.shortcut(x))[..., 1:-1, 1:-1]
+    torch.testing.assert_close(block(x), y + block.mlp(y))
+    assert (len(block.shortcut) == 1) == (in_channels != 6)
+    # The hidden layer of the MLP has half the channels.
+    assert block.mlp[0].out_channels == 3
+
+
+def test_unknown_norms_and_activations_are_refused():
+    with pytest.raises(ValueError, match="norm_type 'InstanceNorm'; choose one of LayerNorm"):
+        TransformerBlock(4, 4, nn.Identity(), "InstanceNorm", "Swish", 0, 0.0)
+    with pytest.raises(ValueError, match="activation_function 'GELU'; choose one of Swish, ReLU"):
+        TransformerBlock(4, 4, nn.Identity(), "LayerNorm", "GELU", 0, 0.0)

@@ -1,0 +1,61 @@
+"""The tester is tested: it must fail what is not equivariant, and measure what is not exact."""
+
+import pytest
+import torch
+from torch import nn
+
+from g_selfatt import groups
+from g_selfatt.nn import GroupLocalSelfAttention, LiftLocalSelfAttention
+from g_selfatt.testing import assert_equivariant, equivariance_error
+
+
+class AddRowNumber(nn.Module):
+    """Knows where it is in the image, and so is not equivariant to turns."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        return x + self.size * torch.arange(x.shape[-2])[:, None]
+
+
+def test_what_is_not_equivariant_fails():
+    x = torch.rand(1, 1, 5, 5).double()
+    with pytest.raises(AssertionError, match="AddRowNumber is not equivariant to p4"):
+        assert_equivariant(AddRowNumber(1e-6), groups.get("p4"), x)
+    assert_equivariant(AddRowNumber(0.0), groups.get("p4"), x)
+    assert_equivariant(AddRowNumber(1e-6), groups.get("p4"), x.float())
+
+
+def test_the_error_is_the_one_computed_by_hand():
+    x = torch.ones(1, 1, 3, 3).double()
+    errors = equivariance_error(AddRowNumber(1.0), groups.get("p2"), x)
+    # Half a turn exchanges rows 0 and 2: the difference is 2, the output reaches 1 + 2.
+    assert errors[0] == 0.0 and errors[1] == pytest.approx(2 / 3)
+
+
+def test_nan_is_not_equivariant():
+    layer = nn.Conv2d(1, 1, 1)
+    nn.init.constant_(layer.weight, float("nan"))
+    with pytest.raises(AssertionError):
+        assert_equivariant(layer, groups.get("p4"), torch.rand(1, 1, 4, 4))
+
+
+def test_elements_that_must_interpolate_are_told_apart():
+    group = groups.get("p8")
+    layer = LiftLocalSelfAttention(group, 1, 2, 2, 1, 5, 0.0).double()
+    axis = torch.linspace(-2, 2, 33).double()
+    blob = torch.exp(-((axis[:, None] - 0.3) ** 2) - 2 * axis**2)[None, None]
+    errors = equivariance_error(layer, group, blob)
+    assert errors.interpolated == (1, 3, 5, 7)
+    assert list(errors.exact) == [0, 2, 4, 6]
+    assert "1: " in repr(errors) and "(interpolated)" in repr(errors)
+    assert max(errors.exact.values()) < 1e-12 < max(errors.values())
+
+
+def test_dropout_and_mode_do_not_matter():
+    group = groups.get("p4")
+    layer = GroupLocalSelfAttention(group, 2, 3, 2, 1, 3, 0.5).double().train()
+    assert_equivariant(layer, group, torch.randn(1, 2, 4, 4, 4).double())
+    assert layer.training

@@ -1,0 +1,43 @@
+"""Scores against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from training.evaluation import Score, evaluate
+from training.precision import Precision
+
+OFF = Precision("off", torch.device("cpu"), "constant")
+
+
+class LogProbabilities(nn.Module):
+    """Takes images that are the class probabilities themselves."""
+
+    def forward(self, x):
+        assert not self.training
+        return x.flatten(1).log()
+
+
+def test_loss_and_accuracy_are_means_over_images_not_over_batches():
+    probabilities = torch.tensor([[0.5, 0.25, 0.25], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
+    x, y = probabilities[:, :, None, None], torch.tensor([0, 0, 2])
+    model = LogProbabilities()
+    score = evaluate(model, [(x[:2], y[:2]), (x[2:], y[2:])], OFF)
+    assert score.loss == pytest.approx(-(math.log(0.5) + math.log(0.2) + math.log(0.8)) / 3)
+    assert (score.correct, score.images, score.accuracy) == (2, 3, 2 / 3)
+    assert model.training  # put back
+    assert str(score) == "66.67% (2 of 3 images)"
+
+
+def test_the_mode_of_a_network_in_eval_mode_stays():
+    model = LogProbabilities().eval()
+    evaluate(model, [(torch.full((1, 2, 1, 1), 0.5), torch.tensor([1]))], OFF)
+    assert not model.training
+
+
+def test_a_score_tells_counts():
+    assert str(Score(0.1, 299, 300)) == "99.67% (299 of 300 images)"

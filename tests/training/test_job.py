@@ -1,0 +1,179 @@
+"""Whole runs, small but real: what they leave, how they go on, what they refuse to overwrite."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from models import read_metadata
+from models.checkpoints import load_weights
+from training import job
+from training.errors import ExpectedStop, Interrupted, NonFiniteLoss
+from training.network import create_network
+from training.run_folder import CONFIG, CURVES, METRICS, STATE, WEIGHTS, run_name
+
+
+def folder_of(config) -> Path:
+    return Path(config.save_dir, run_name(config))
+
+
+def tensors(path: Path, config) -> dict[str, torch.Tensor]:
+    from datasets import INFO
+
+    network = create_network(config, INFO[config.dataset], torch.device("cpu"))
+    load_weights(path, network)
+    return network.state_dict()
+
+
+def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
+    config = configure()
+    results = run()
+    folder = folder_of(config)
+    assert {path.name for path in folder.iterdir()} == {WEIGHTS, METRICS, CONFIG, CURVES}
+
+    *epochs, last = map(json.loads, (folder / METRICS).read_text().splitlines())
+    assert [row["epoch"] for row in epochs] == [1, 2, 3]
+    assert set(epochs[0]) >= {"train_loss", "train_accuracy", "validation_loss"}
+    assert set(epochs[0]) >= {"validation_accuracy", "lr", "seconds", "skipped_steps"}
+    assert last == results
+    assert last["test_correct"] / last["test_images"] == last["test_accuracy"]
+    assert (last["selected_on"], last["test_images"]) == ("validation", 24)
+    best = max(epochs, key=lambda row: (row["validation_accuracy"], -row["validation_loss"]))
+    assert last["best_epoch"] == best["epoch"]
+
+    assert json.loads((folder / CONFIG).read_text()) == json.loads(json.dumps(config.to_dict()))
+    metadata = read_metadata(folder / WEIGHTS)
+    assert json.loads(metadata["results"]) == results
+    assert json.loads(metadata["config"])["lr"] == config.lr
+    assert metadata["seed"] == "0"
+    assert "digits" in metadata["data"]
+    assert metadata["torch"] == torch.__version__
+    assert metadata["machine"] == "cpu, amp off"
+    assert set(metadata) >= {"git_revision", "finished", "sha256"}
+    assert results["parameters"] == sum(
+        t.numel() for t in tensors(folder / WEIGHTS, config).values()
+    )
+    printed = capsys.readouterr().out
+    assert f"{results['test_correct']} of 24 images" in printed
+    assert str(folder / WEIGHTS) in printed
+
+
+def test_the_same_command_again_trains_the_same_numbers_beside_the_first(configure, run):
+    config = configure("epochs=1")
+    first, second = run("epochs=1"), run("epochs=1")
+    again = folder_of(config).with_name(run_name(config) + "-2")
+    before = tensors(folder_of(config) / WEIGHTS, config)
+    after = tensors(again / WEIGHTS, config)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert first["test_loss"] == second["test_loss"]
+    other = run("epochs=1", "seed=1")
+    assert other["test_loss"] != first["test_loss"]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(configure, run, tmp_path, monkeypatch, caplog):
+    overrides = ("dropout_att=0.2", "augment=True", "scheduler=one_cycle")
+    config = configure(*overrides)
+    whole = run(*overrides, f"save_dir={tmp_path / 'whole'}")
+
+    save_state = job.save_state
+
+    def save_and_be_interrupted(folder, state):
+        save_state(folder, state)
+        os.kill(os.getpid(), signal.SIGINT)  # what Ctrl-C sends
+
+    monkeypatch.setattr(job, "save_state", save_and_be_interrupted)
+    with pytest.raises(Interrupted, match="the same command goes on from epoch 2 of 3") as caught:
+        run(*overrides)
+    assert caught.value.exit_code == 130
+    folder = folder_of(config)
+    assert {path.name for path in folder.iterdir()} >= {STATE, CONFIG}
+    assert not (folder / WEIGHTS).exists()
+
+    monkeypatch.setattr(job, "save_state", save_state)
+    torch.rand(7)  # the generators are elsewhere by now
+    with caplog.at_level("INFO"):
+        resumed = run(*overrides)
+    assert f"going on after epoch 1 of the interrupted run in {folder}" in caplog.text
+    left = tensors(folder / WEIGHTS, config)
+    right = tensors(tmp_path / "whole" / run_name(config) / WEIGHTS, config)
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    seconds = {"seconds"}
+    assert {k: resumed[k] for k in resumed.keys() - seconds} == {
+        k: whole[k] for k in whole.keys() - seconds
+    }
+    assert len((folder / METRICS).read_text().splitlines()) == 4
+    assert not (folder / STATE).exists()
+
+
+def test_a_run_killed_between_its_last_epoch_and_its_end_only_ends(run, configure, monkeypatch):
+    whole = run("epochs=1", "seed=5")
+    draw = job.curves.draw
+    monkeypatch.setattr(job.curves, "draw", lambda *_: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        run("epochs=1", "seed=5")
+    monkeypatch.setattr(job.curves, "draw", draw)
+    monkeypatch.setattr(job.Trainer, "_step", lambda *_: pytest.fail("it trained again"))
+    again = run("epochs=1", "seed=5")
+    assert again["test_loss"] == whole["test_loss"]
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_epoch(configure, run, monkeypatch):
+    config = configure()
+    step = job.Trainer._step
+
+    def poisoned(trainer, x, y):
+        if trainer.epoch == 1:
+            next(trainer.model.parameters()).data.fill_(float("nan"))
+        return step(trainer, x, y)
+
+    monkeypatch.setattr(job.Trainer, "_step", poisoned)
+    with pytest.raises(NonFiniteLoss) as caught:
+        run()
+    folder = folder_of(config)
+    assert "step 1 of epoch 2 (step 4 of the run)" in str(caught.value)
+    assert f"epochs kept in {folder}: 1" in str(caught.value)
+    kept = job.load_state(folder)["trainer"]
+    assert len(kept["history"]) == 1
+    assert all(torch.isfinite(t).all() for t in kept["model"].values())
+    assert not (folder / WEIGHTS).exists()
+
+
+def test_the_paper_protocol_picks_on_the_test_images_and_says_so(run, caplog, capsys):
+    results = run("eval_protocol=paper", "epochs=2")
+    assert "picked on the test images" in caplog.text
+    assert "the best on the test images" in capsys.readouterr().out
+    assert results["selected_on"] == "test"
+    assert results["validation_accuracy"] == results["test_accuracy"]
+
+
+def test_a_smoke_run_takes_one_step_and_leaves_nothing(run, tmp_path, capsys):
+    results = run("smoke=True", "epochs=50")
+    assert (results["epochs"], results["test_images"]) == (1, 2)
+    assert not (tmp_path / "saved").exists()
+    assert "nothing is kept" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_made_gives_one_line(run, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ExpectedStop, match="save_dir: cannot make .*file"):
+        run(f"save_dir={tmp_path / 'file'}", "epochs=1")
+
+
+def test_a_backend_that_cannot_run_is_refused_before_the_first_epoch(run, tmp_path):
+    # one output element: chunked has nothing to take apart in z2
+    with pytest.raises(ExpectedStop, match="^backend: .*chunked.* one output element"):
+        run("backend=chunked")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_missing_data_give_one_line_and_leave_no_folder(run, tmp_path):
+    with pytest.raises(ExpectedStop, match="PCam") as caught:
+        run("dataset=PCam", f"data_dir={tmp_path / 'nothing'}")
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "saved").exists()

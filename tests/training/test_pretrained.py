@@ -1,0 +1,130 @@
+"""Trained weights, found by their configuration: the same numbers to the bit, or one clear line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from models import read_metadata
+from training import job
+from training.errors import Interrupted, WeightsError
+from training.run_folder import METRICS, STATE, WEIGHTS, run_name
+
+ONE = "epochs=1"  # one epoch is enough to have weights
+
+
+def weights_of(config) -> Path:
+    return Path(config.save_dir, run_name(config), WEIGHTS)
+
+
+def test_evaluation_gives_the_number_of_training_to_the_bit(configure, run, capsys, monkeypatch):
+    trained = run(ONE)
+    before = weights_of(configure(ONE)).read_bytes()
+    monkeypatch.setattr(job.Trainer, "_step", lambda *_: pytest.fail("it trained"))
+    evaluated = run(ONE, "pretrained=True")
+    assert evaluated == trained  # the loss too, to the last bit
+    assert weights_of(configure(ONE)).read_bytes() == before
+    assert len(list(Path(configure().save_dir).iterdir())) == 1
+    figure = f"{trained['test_accuracy']:.2%} ({trained['test_correct']} of 24 images)"
+    printed = capsys.readouterr().out
+    assert f"test accuracy: {figure}; recorded when they were trained: {figure}" in printed
+
+
+def test_evaluation_does_not_need_tracking_or_the_device_of_training(run):
+    trained = run(ONE)
+    assert run(ONE, "pretrained=True", "wandb=online", "num_workers=0") == trained
+
+
+def test_only_exactly_that_configuration_will_do(configure, run):
+    run(ONE)
+    with pytest.raises(WeightsError) as caught:
+        run(ONE, "pretrained=True", "seed=1")
+    message = str(caught.value)
+    assert f"looked for {weights_of(configure(ONE, 'seed=1'))}" in message
+    assert message.endswith(f"weights under {configure().save_dir}: {weights_of(configure(ONE))}")
+    assert caught.value.exit_code == 2
+
+
+def test_with_no_weights_at_all_the_line_says_none(configure, run):
+    with pytest.raises(WeightsError, match=r"weights under .*saved: none$"):
+        run("pretrained=True")
+    assert not Path(configure().save_dir).exists()
+
+
+def test_of_a_repeated_run_the_newest_is_taken_and_an_unfinished_one_is_not(configure, run, capsys):
+    run(ONE), run(ONE)
+    third = Path(configure().save_dir, run_name(configure(ONE)) + "-3")
+    third.mkdir()
+    (third / STATE).touch()
+    run(ONE, "pretrained=True")
+    assert f"{run_name(configure(ONE))}-2/{WEIGHTS}" in capsys.readouterr().out
+
+
+def test_damaged_weights_are_refused_in_one_line(configure, run):
+    run(ONE)
+    path = weights_of(configure(ONE))
+    tensors, metadata = load_file(path), read_metadata(path)
+    next(iter(tensors.values())).view(-1)[0] += 1
+    save_file(tensors, path, metadata)
+    with pytest.raises(WeightsError, match="sha256") as caught:
+        run(ONE, "pretrained=True")
+    assert "\n" not in str(caught.value)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+        run(ONE, "pretrained=True")
+
+
+def test_a_path_names_the_folder_and_its_configuration_is_compared(run, tmp_path):
+    path = f"path={tmp_path / 'mine'}"
+    trained = run(ONE, path)
+    assert run(ONE, path, "pretrained=True") == trained
+    with pytest.raises(WeightsError, match=r"another configuration \(lr is 0.003 there and 0.5 he"):
+        run(ONE, path, "pretrained=True", "lr=0.5")
+    with pytest.raises(WeightsError, match=r"looked for .*absent/weights\.safetensors"):
+        run(ONE, f"path={tmp_path / 'absent'}", "pretrained=True")
+
+
+def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, monkeypatch):
+    trained = run(ONE)
+    source = weights_of(configure(ONE))
+    started: list = []
+    fit = job.Trainer.fit
+
+    def watched(trainer, after_epoch):
+        started.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
+        fit(trainer, after_epoch)
+
+    monkeypatch.setattr(job.Trainer, "fit", watched)
+    run(ONE, "pretrained=True", "train=True")
+    assert all((started[0][k] == v).all() for k, v in load_file(source).items())
+    tuned = source.parent.with_name(source.parent.name + "-finetuned") / WEIGHTS
+    digest = read_metadata(source)["sha256"]
+    assert read_metadata(tuned)["initial_weights"] == f"{source}, sha256 {digest}"
+    assert read_metadata(source)["initial_weights"] == ""
+    assert run(ONE, "pretrained=True") == trained  # the tuned ones are not mistaken for them
+    last = json.loads((tuned.parent / METRICS).read_text().splitlines()[-1])
+    assert run(ONE, "pretrained=True", f"path={tuned.parent}") == last
+
+
+def test_an_interrupted_fine_tuning_goes_on_from_itself(run, configure, monkeypatch):
+    two = "epochs=2"
+    run(two)
+    save_state = job.save_state
+
+    def save_and_be_interrupted(folder, state):
+        save_state(folder, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "save_state", save_and_be_interrupted)
+        with pytest.raises(Interrupted):
+            run(two, "pretrained=True", "train=True")
+    resumed = run(two, "pretrained=True", "train=True")
+    whole = run(two, "pretrained=True", "train=True")
+    assert resumed["test_loss"] == whole["test_loss"]
+    folders = {path.name for path in Path(configure().save_dir).iterdir()}
+    name = run_name(configure(two))
+    assert folders == {name, f"{name}-finetuned", f"{name}-finetuned-2"}

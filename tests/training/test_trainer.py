@@ -1,0 +1,178 @@
+"""The loop on a network small enough to follow: what it counts, keeps, and refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from datasets import INFO, TensorSplit, make_loader
+from training.errors import NonFiniteLoss
+from training.optimisers import create_optimiser
+from training.precision import Precision
+from training.schedulers import create_scheduler
+from training.trainer import Trainer
+
+CPU = torch.device("cpu")
+IMAGES, BATCH = 25, 8  # three whole batches and one image over
+
+
+class Linear(nn.Module):
+    """Logits of a linear layer; NaN from the step on that it is told."""
+
+    def __init__(self, nan_from_step: int | None = None) -> None:
+        super().__init__()
+        self.layer = nn.Linear(144, 10)
+        self.steps = 0
+        self.nan_from_step = nan_from_step
+
+    def forward(self, x):
+        logits = self.layer(x.flatten(1))
+        if self.training:
+            self.steps += 1
+            if self.nan_from_step is not None and self.steps >= self.nan_from_step:
+                return logits * torch.nan
+        return logits
+
+
+def split(count=IMAGES):
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (count, 1, 12, 12), generator=generator, dtype=torch.uint8)
+    return TensorSplit(images, torch.randint(0, 10, (count,), generator=generator))
+
+
+def loader(count=IMAGES, shuffle=False):
+    return make_loader(split(count), INFO["rotDigits"], BATCH, device=CPU, shuffle=shuffle)
+
+
+def trainer(model, *, epochs=2, scheduler="constant", lr=0.01, amp="off"):
+    training = loader(shuffle=True)
+    optimiser = create_optimiser("SGD", model.parameters(), lr=lr, momentum=0.0, weight_decay=0.0)
+    schedule = create_scheduler(scheduler, optimiser, epochs=epochs, steps_per_epoch=len(training))
+    return Trainer(
+        model,
+        optimiser,
+        schedule,
+        Precision(amp, CPU, "constant"),
+        training=training,
+        validation=loader(10),
+        epochs=epochs,
+    )
+
+
+def test_the_loop_is_gradient_descent_on_every_whole_batch_of_every_epoch():
+    torch.manual_seed(3)
+    model = Linear()
+    weight = model.layer.weight.detach().clone().requires_grad_()
+    bias = model.layer.bias.detach().clone().requires_grad_()
+    rows = []
+    trainer(model, epochs=2).fit(rows.append)
+
+    batches, losses = loader(shuffle=True), []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        for x, y in batches:
+            loss = F.cross_entropy(F.linear(x.flatten(1), weight, bias), y)
+            gradients = torch.autograd.grad(loss, (weight, bias))
+            with torch.no_grad():
+                weight -= 0.01 * gradients[0]
+                bias -= 0.01 * gradients[1]
+            losses.append(loss.item())
+    assert torch.allclose(model.layer.weight, weight, rtol=0, atol=1e-7)
+    assert [row["train_loss"] for row in rows] == pytest.approx(
+        [sum(losses[:3]) / 3, sum(losses[3:]) / 3]
+    )
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert model.steps == 2 * (IMAGES // BATCH)
+
+
+def test_the_schedule_moves_with_every_step():
+    rows = []
+    trainer(Linear(), epochs=20, scheduler="linear_warmup_cosine", lr=0.3).fit(rows.append)
+    # warm-up of 10 epochs = 30 steps; the last of epoch e is step 3e - 1
+    assert [row["lr"] for row in rows[:10]] == pytest.approx(
+        [0.3 * (3 * epoch - 1) / 30 for epoch in range(1, 11)]
+    )
+
+
+def test_the_best_weights_are_those_of_the_most_right_then_of_the_lower_loss():
+    class Scripted(Trainer):
+        scores = iter([(3, 1.0), (5, 2.0), (5, 1.5), (4, 0.1), (5, 1.5)])
+
+    from training.evaluation import Score
+
+    scripted = trainer(Linear())
+    kept = [scripted._keep_if_best(Score(loss, correct, 10)) for correct, loss in Scripted.scores]
+    assert kept == [True, True, True, False, False]
+
+
+def test_the_best_weights_are_a_copy_that_further_training_does_not_change():
+    model = Linear()
+    fitted = trainer(model, epochs=6, lr=0.5)
+    weights = []
+    fitted.fit(lambda _: weights.append(model.layer.weight.detach().clone()))
+    best = fitted.best["epoch"]
+    assert torch.equal(fitted.best["weights"]["layer.weight"], weights[best - 1])
+    assert sum(torch.equal(w, weights[best - 1]) for w in weights) == 1  # the others differ
+
+
+@pytest.mark.parametrize(("step", "epoch", "within"), [(1, 1, 1), (2, 1, 2), (5, 2, 2)])
+def test_a_loss_that_is_nan_stops_the_run_at_its_step(step, epoch, within):
+    rows = []
+    with pytest.raises(NonFiniteLoss) as caught:
+        trainer(Linear(nan_from_step=step), lr=0.02).fit(rows.append)
+    message = str(caught.value)
+    assert f"the loss is nan at step {within} of epoch {epoch} (step {step} of the run)" in message
+    assert "learning rate 0.02; try --config.lr=0.002" in message
+    assert "amp" not in message
+    assert len(rows) == epoch - 1  # nothing is reported of an epoch with NaN
+    assert caught.value.exit_code == 1
+
+
+def test_a_late_look_at_the_losses_still_names_the_first_bad_step():
+    looked = trainer(Linear(), amp="bf16")
+    with pytest.raises(NonFiniteLoss, match=r"is inf at step 3 .* rate 0.3; .*--config.amp=off"):
+        looked._refuse_non_finite(
+            torch.tensor([1.0, 2.0, float("inf"), float("nan")]), [0.1, 0.2, 0.3, 0.4]
+        )
+
+
+def test_weights_that_became_nan_in_the_last_step_of_an_epoch_are_not_kept():
+    model = Linear()
+    fitted = trainer(model)
+    model.layer.weight.register_hook(
+        lambda gradient: gradient * torch.nan if model.steps == 3 else gradient
+    )
+    with pytest.raises(NonFiniteLoss, match="the validation loss is nan after epoch 1"):
+        fitted.fit(lambda row: pytest.fail("an epoch with NaN was reported"))
+    assert fitted.best == {}
+
+
+def test_the_state_covers_all_that_changes():
+    whole = Linear()
+    rows: list = []
+    torch.manual_seed(0)
+    start = {k: v.clone() for k, v in whole.state_dict().items()}
+    trainer(whole, epochs=4, scheduler="one_cycle").fit(rows.append)
+
+    half = Linear()
+    half.load_state_dict(start)
+    first = trainer(half, epochs=4, scheduler="one_cycle")
+    states = []
+
+    def stop_after_two(row):
+        if row["epoch"] == 2:
+            states.append({k: v for k, v in first.state_dict().items()})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(stop_after_two)
+    rest = Linear()
+    second = trainer(rest, epochs=4, scheduler="one_cycle")
+    second.load_state_dict(states[0])
+    assert second.epoch == 2
+    second.fit(lambda row: None)
+    assert torch.equal(rest.layer.weight, whole.layer.weight)
+    timeless = [{k: v for k, v in row.items() if k != "seconds"} for row in second.history]
+    assert timeless == [{k: v for k, v in row.items() if k != "seconds"} for row in rows]

@@ -1,0 +1,30 @@
+"""Training and evaluation of the networks of models/ on the data of datasets/.
+
+Light to import: torch is loaded by `run`, so that `--help` and a misspelt key are answered at once.
+"""
+
+from ml_collections import ConfigDict
+
+from training.errors import UserError
+
+
+def run(config: ConfigDict) -> dict:
+    """Train, or evaluate, what a resolved and checked configuration describes.
+
+    Args:
+        config: from `settings.resolve`, passed by `settings.check`.
+
+    Returns:
+        The figures of the run, as in the last line of metrics.jsonl.
+
+    Raises:
+        errors.ExpectedStop: everything that ends a run in one line: missing data or weights, a loss
+            that is not finite, Ctrl-C.
+    """
+    from datasets import DataError
+    from training import job
+
+    try:
+        return job.run(config)
+    except DataError as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,33 @@
+"""The optimisers by name."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+
+def create_optimiser(
+    name: str,
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+) -> Optimizer:
+    """The optimiser that a configuration names.
+
+    Args:
+        name: Adam, AdamW or SGD.
+        parameters: what it changes.
+        lr: learning rate, which a scheduler then scales.
+        momentum: of SGD; the others have their own (0.9, 0.999).
+        weight_decay: an L2 term of the loss for Adam and SGD, as in the paper; decoupled for AdamW.
+
+    Returns:
+        The optimiser.
+    """
+    if name == "SGD":
+        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
+    return kind(parameters, lr=lr, weight_decay=weight_decay)

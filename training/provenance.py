@@ -1,0 +1,58 @@
+"""What is kept with trained weights, so that a figure can be traced to what made it."""
+
+import datetime
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ml_collections import ConfigDict
+
+
+def git_revision() -> str:
+    """The commit of this code, with `-dirty` where tracked files differ from it, or `unknown`."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    try:
+        described = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return "unknown"
+    return described.stdout.strip()
+
+
+def describe(
+    config: ConfigDict,
+    results: Mapping[str, Any],
+    *,
+    revision: str,
+    data: str,
+    machine: str,
+    initial_weights: str,
+) -> dict[str, str]:
+    """The metadata of a weights file.
+
+    Args:
+        config: resolved.
+        results: the figures of the run.
+        revision: from `git_revision`, when the run began.
+        data: where the pixels come from.
+        machine: device and precision.
+        initial_weights: the file that the run was fine-tuned from, or "".
+
+    Returns:
+        Strings by name; `config` and `results` are JSON.
+    """
+    return {
+        "config": json.dumps(config.to_dict()),
+        "results": json.dumps(results),
+        "seed": str(config.seed),
+        "data": data,
+        "git_revision": revision,
+        "torch": torch.__version__,
+        "machine": machine,
+        "initial_weights": initial_weights,
+        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+    }

@@ -1,0 +1,107 @@
+"""Where a run lives: its identity, its name, its folder, and files that are never half written.
+
+A run folder holds config.json, metrics.jsonl and, while the run is unfinished, state.pt. When it is
+finished curves.png and, last of all, weights.safetensors appear, and state.pt goes: a folder with
+weights is never written to again.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from config import KEYS
+from training.errors import ConfigError
+
+WEIGHTS, STATE, CONFIG = "weights.safetensors", "state.pt", "config.json"
+METRICS, CURVES = "metrics.jsonl", "curves.png"
+
+# What does not change the numbers of a run: where it computes, reads, writes and reports.
+_NOT_IDENTITY = {
+    "device", "backend", "num_workers", "data_dir", "save_dir", "path", "pretrained", "train",
+    "smoke", "wandb", "wandb_entity", "wandb_project",
+}  # fmt: skip
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved configuration that decides the numbers of a run.
+
+    Args:
+        config: a resolved ConfigDict, or config.json of another run; a key that is younger than
+            that run has its default.
+
+    Returns:
+        Key to value, as JSON has them, so that both sources compare equal.
+    """
+    chosen = {k.name: config.get(k.name, k.default) for k in KEYS.values()}
+    chosen = {name: value for name, value in chosen.items() if name not in _NOT_IDENTITY}
+    return json.loads(json.dumps(chosen))
+
+
+def run_name(config: ConfigDict) -> str:
+    """A name to read and a hash of the identity: `rotDigits-p4sa-local5-seed0-1a2b3c4d`."""
+    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
+    window = f"local{config.patch_size}" if config.attention_type == "Local" else "global"
+    parts = [config.dataset, config.model, window, f"seed{config.seed}", config.comment, digest[:8]]
+    if config.model == "z2cnn":
+        parts.remove(window)
+    return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts if part)
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What keeps two configurations from being the same run, in words; empty if nothing does."""
+    then, now = identity(there), identity(here)
+    return "; ".join(
+        f"{name} is {then[name]!r} there and {now[name]!r} here"
+        for name in now
+        if then[name] != now[name]
+    )
+
+
+def claim(config: ConfigDict, suffix: str = "") -> Path:
+    """The folder that training this configuration writes to; makes nothing.
+
+    Args:
+        config: resolved.
+        suffix: goes to the end of the name, for a run that is more than its configuration.
+
+    Returns:
+        `config.path`, or a folder of the run's name in `config.save_dir`; the first of `name`,
+        `name-2`, `name-3`, ... that holds no finished run.
+
+    Raises:
+        ConfigError: `path` holds an unfinished run of another configuration.
+    """
+    wanted = Path(config.path or Path(config.save_dir, run_name(config) + suffix))
+    folder, number = wanted, 1
+    while (folder / WEIGHTS).exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    if (folder / STATE).exists():
+        differing = differences(json.loads((folder / CONFIG).read_text()), config)
+        if differing:
+            raise ConfigError(
+                f"path: {folder} holds an unfinished run of another configuration ({differing}); "
+                "give another path, or delete it"
+            )
+    return folder
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a file so that whoever looks finds the old or the new content, whole.
+
+    Args:
+        path: in an existing folder.
+        data: text is written as UTF-8.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut leaves a renamed file without its content
+    os.replace(temporary, path)

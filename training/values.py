@@ -1,0 +1,42 @@
+"""Each key of the configuration on its own: its type and valid values, without loading torch."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from config import KEYS, Key
+from training.errors import ConfigError
+
+
+def check_values(config: ConfigDict) -> ConfigDict:
+    """Check every value against its Key.
+
+    Args:
+        config: every key of config.KEYS, None where the default is None.
+
+    Returns:
+        A copy in which choices have their one spelling, and floats are floats.
+
+    Raises:
+        ConfigError: a wrong type or a value that can never be; the line names the key.
+    """
+    return ConfigDict({key.name: _checked(key, config[key.name]) for key in KEYS.values()})
+
+
+def _checked(key: Key, value: Any) -> Any:
+    if value is None and key.default is None:
+        return None
+    if key.type is float and type(value) is int:
+        value = float(value)
+    if type(value) is not key.type:
+        raise ConfigError(f"{key.name}: got {value!r}, expected {key.type.__name__}")
+    if key.choices:
+        spelling = {choice.lower(): choice for choice in key.choices}
+        if value.lower() not in spelling:
+            raise ConfigError(
+                f"{key.name}: got {value!r}, expected one of {', '.join(key.choices)}"
+            )
+        return spelling[value.lower()]
+    if not key.valid(value):
+        raise ConfigError(f"{key.name}: got {value!r}, expected {key.expected}")
+    return value
