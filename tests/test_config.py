@@ -1,4 +1,4 @@
-"""The table of keys, the command line that fills it, and every mistake that it refuses in one line."""
+"""The table of keys, the command line that fills it, and every mistake refused in one line."""
 
 from __future__ import annotations
 

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+import datasets
 from models import read_metadata
 from models.checkpoints import load_weights
 from training import job
 from training.errors import ExpectedStop, Interrupted, NonFiniteLoss
+from training.evaluation import evaluate
 from training.network import create_network
+from training.precision import Precision
 from training.run_folder import CONFIG, CURVES, METRICS, STATE, WEIGHTS, run_name
 
 
@@ -23,11 +26,15 @@ def folder_of(config) -> Path:
 
 
 def tensors(path: Path, config) -> dict[str, torch.Tensor]:
-    from datasets import INFO
-
-    network = create_network(config, INFO[config.dataset], torch.device("cpu"))
+    network = create_network(config, datasets.INFO[config.dataset], torch.device("cpu"))
     load_weights(path, network)
     return network.state_dict()
+
+
+def rows(folder: Path) -> list[dict]:
+    """metrics.jsonl without what a clock decides."""
+    lines = map(json.loads, (folder / METRICS).read_text().splitlines())
+    return [{key: line[key] for key in line.keys() - {"seconds"}} for line in lines]
 
 
 def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
@@ -76,7 +83,7 @@ def test_the_same_command_again_trains_the_same_numbers_beside_the_first(configu
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(configure, run, tmp_path, monkeypatch, caplog):
-    overrides = ("dropout_att=0.2", "augment=True", "scheduler=one_cycle")
+    overrides = ("dropout_att=0.2", "augment=True", "scheduler=one_cycle", "lr=0.02")
     config = configure(*overrides)
     whole = run(*overrides, f"save_dir={tmp_path / 'whole'}")
 
@@ -99,15 +106,46 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(configure, run, tmp_path, m
     with caplog.at_level("INFO"):
         resumed = run(*overrides)
     assert f"going on after epoch 1 of the interrupted run in {folder}" in caplog.text
-    left = tensors(folder / WEIGHTS, config)
-    right = tensors(tmp_path / "whole" / run_name(config) / WEIGHTS, config)
+    elsewhere = tmp_path / "whole" / run_name(config)
+    left, right = (tensors(f / WEIGHTS, config) for f in (folder, elsewhere))
+    assert whole["best_epoch"] > 1  # the weights compared were trained after the interruption
     assert all(torch.equal(left[name], right[name]) for name in left)
-    seconds = {"seconds"}
-    assert {k: resumed[k] for k in resumed.keys() - seconds} == {
-        k: whole[k] for k in whole.keys() - seconds
-    }
-    assert len((folder / METRICS).read_text().splitlines()) == 4
+    assert rows(folder) == rows(elsewhere)
+    assert resumed["test_loss"] == whole["test_loss"]
     assert not (folder / STATE).exists()
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch(configure, run):
+    overrides = ("lr=0.3", "epochs=4")  # too large to improve steadily
+    config = configure(*overrides)
+    results = run(*overrides)
+    assert results["best_epoch"] < 4
+    splits = datasets.load(config.dataset, eval_protocol="held_out", limit=None)
+    batches = datasets.make_loader(
+        splits.validation, splits.info, 8, device=torch.device("cpu"), shuffle=False
+    )
+    network = create_network(config, splits.info, torch.device("cpu"))
+    load_weights(folder_of(config) / WEIGHTS, network)
+    score = evaluate(network, batches, Precision("off", torch.device("cpu"), "constant"))
+    best = rows(folder_of(config))[results["best_epoch"] - 1]
+    assert score.loss == best["validation_loss"]
+
+
+def test_the_seed_orders_the_images_and_augment_changes_them(run, monkeypatch):
+    seen: list = []
+
+    def spy(trainer, x, y):
+        seen.append((x, y))
+        raise NonFiniteLoss
+
+    monkeypatch.setattr(job.Trainer, "_step", spy)
+    for overrides in ((), ("seed=1",), ("augment=True",)):
+        with pytest.raises(NonFiniteLoss):
+            run(*overrides)
+    (x, y), (_, y_of_another_seed), (x_augmented, y_augmented) = seen
+    assert not torch.equal(y, y_of_another_seed)
+    assert torch.equal(y, y_augmented)
+    assert not torch.equal(x, x_augmented)
 
 
 def test_a_run_killed_between_its_last_epoch_and_its_end_only_ends(run, configure, monkeypatch):

@@ -41,9 +41,10 @@ def test_amp_with_a_scheduler_warns_when_it_is_forced(caplog):
 
 @pytest.mark.parametrize(("amp", "dtype"), [("off", torch.float32), ("bf16", torch.bfloat16)])
 def test_the_type_that_a_network_computes_in(amp, dtype):
-    with torch.autocast("cpu", dtype=torch.bfloat16):  # off is off even inside another's autocast
-        with Precision(amp, CPU, "constant").autocast():
-            assert F.linear(torch.ones(1, 2), torch.ones(3, 2)).dtype == dtype
+    precision = Precision(amp, CPU, "constant")
+    # off is off even inside another's autocast
+    with torch.autocast("cpu", dtype=torch.bfloat16), precision.autocast():
+        assert F.linear(torch.ones(1, 2), torch.ones(3, 2)).dtype == dtype
 
 
 def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_counted():

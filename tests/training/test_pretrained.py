@@ -59,8 +59,17 @@ def test_of_a_repeated_run_the_newest_is_taken_and_an_unfinished_one_is_not(conf
     third = Path(configure().save_dir, run_name(configure(ONE)) + "-3")
     third.mkdir()
     (third / STATE).touch()
+    capsys.readouterr()
     run(ONE, "pretrained=True")
     assert f"{run_name(configure(ONE))}-2/{WEIGHTS}" in capsys.readouterr().out
+
+
+def test_weights_under_the_name_of_another_configuration_are_not_taken(configure, run):
+    run(ONE)
+    folder = weights_of(configure(ONE)).parent
+    folder.rename(folder.with_name(run_name(configure(ONE, "seed=1"))))
+    with pytest.raises(WeightsError, match="no weights of this configuration"):
+        run(ONE, "pretrained=True", "seed=1")
 
 
 def test_damaged_weights_are_refused_in_one_line(configure, run):

@@ -1,0 +1,1 @@
+"""Programs that show something and assert it."""

@@ -1,0 +1,285 @@
+"""Vectors of neighbouring query pixels as values in Numba: what the kernels are written in.
+
+A `Lanes` value is one 64-byte register: 16 pixels in float32, 8 in float64. LLVM's own search for
+loops to vectorise is defeated by short rows and by arrays that might overlap; here every kernel
+says which numbers belong together, and the accumulators stay in registers. On machines with
+narrower registers LLVM splits the vectors.
+
+Imported on first use only, since it needs Numba.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import unpack_tuple
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+BYTES = 64
+
+
+class Lanes(types.Type):
+    """The Numba type of `count` numbers of type `element`, one per query pixel."""
+
+    def __init__(self, element: types.Type, count: int) -> None:
+        self.element, self.count = element, count
+        super().__init__(name=f"Lanes({element}, {count})")
+
+    @property
+    def ir(self) -> ir.VectorType:
+        """The LLVM type."""
+        scalar = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+        return ir.VectorType(scalar.get(self.element, ir.IntType(32)), self.count)
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Lanes) -> None:
+        super().__init__(dmm, fe_type, fe_type.ir)
+
+
+def lanes_of(array: types.Array) -> Lanes:
+    """The register type for the elements of an array."""
+    return Lanes(array.dtype, BYTES * 8 // array.dtype.bitwidth)
+
+
+def _splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """All lanes equal to a scalar."""
+    single = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def _constant(vector: ir.VectorType, number: float) -> ir.Constant:
+    return ir.Constant(vector, [number] * vector.count)
+
+
+def _call(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
+    """An LLVM intrinsic on vectors, overloaded on the type of its arguments alone."""
+    vector = arguments[0].type
+    letter = {"float": "f32", "double": "f64"}[str(vector.element)]
+    function_type = ir.FunctionType(vector, [vector] * len(arguments))
+    name = f"llvm.{name}.v{vector.count}{letter}"
+    function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
+    return builder.call(function, arguments)
+
+
+def _pointer(
+    context: Any, builder: ir.IRBuilder, sig: Any, array: ir.Value, index: ir.Value
+) -> ir.Value:
+    """The address of array[index] for a C-contiguous array, without bounds or negative indices.
+
+    An index one shorter than the array's dimensions counts registers: the last dimension is one.
+    """
+    array_type, index_type = sig.args[:2]
+    struct = context.make_array(array_type)(context, builder, array)
+    shape = unpack_tuple(builder, struct.shape)
+    word = shape[0].type
+    flat = word(0)
+    for axis, part in enumerate(unpack_tuple(builder, index)):
+        part = context.cast(builder, part, index_type[axis], types.intp)
+        flat = builder.add(builder.mul(flat, shape[axis]), part)
+    if len(index_type) == array_type.ndim - 1:
+        flat = builder.mul(flat, word(lanes_of(array_type).count))
+    return builder.gep(struct.data, [flat])
+
+
+@intrinsic
+def load(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
+    """A register from ``array[index]`` on."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        pointer = _pointer(context, builder, sig, *args)
+        vector = sig.return_type.ir
+        pointer = builder.bitcast(pointer, vector.as_pointer())
+        return builder.load(pointer, align=sig.return_type.element.bitwidth // 8)
+
+    return lanes_of(array)(array, index), generate
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, index: Any, value: Any) -> tuple[Any, Callable]:
+    """Write a register to ``array[index]`` and the elements that follow."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        pointer = _pointer(context, builder, sig, *args[:2])
+        pointer = builder.bitcast(pointer, args[2].type.as_pointer())
+        builder.store(args[2], pointer, align=sig.args[2].element.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), generate
+
+
+@intrinsic
+def spread(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
+    """The one number ``array[index]`` in every lane."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        scalar = builder.load(_pointer(context, builder, sig, *args))
+        return _splat(builder, scalar, sig.return_type.ir)
+
+    return lanes_of(array)(array, index), generate
+
+
+@intrinsic
+def full(typingctx: Any, like: Any, number: Any) -> tuple[Any, Callable]:
+    """A number in every lane of a register like ``like``."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        scalar = context.cast(builder, args[1], sig.args[1], like.element)
+        return _splat(builder, scalar, like.ir)
+
+    return like(like, number), generate
+
+
+def _elementwise(name: str) -> Callable:
+    @intrinsic
+    def apply(typingctx: Any, a: Any, b: Any, c: Any) -> tuple[Any, Callable]:
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+            return _call(builder, name, *args)
+
+        return a(a, b, c), generate
+
+    return apply
+
+
+multiply_add = _elementwise("fmuladd")  # a·b + c, fused where the machine can
+
+
+@intrinsic
+def larger(typingctx: Any, a: Any, b: Any) -> tuple[Any, Callable]:
+    """max(a, b); a where b is nan."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        return builder.select(builder.fcmp_ordered(">", args[1], args[0]), args[1], args[0])
+
+    return a(a, b), generate
+
+
+@intrinsic
+def any_below(typingctx: Any, value: Any, limit: Any, penalty: Any) -> tuple[Any, Callable]:
+    """Whether a lane without penalty has a value that is nan or below the limit."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        low = builder.fcmp_unordered("<", args[0], args[1])
+        counts = builder.fcmp_ordered("==", args[2], _constant(args[2].type, 0.0))
+        bits = builder.bitcast(builder.and_(low, counts), ir.IntType(value.count))
+        return builder.icmp_unsigned("!=", bits, bits.type(0))
+
+    return types.boolean(value, limit, penalty), generate
+
+
+@intrinsic
+def inverse(typingctx: Any, value: Any, penalty: Any) -> tuple[Any, Callable]:
+    """1/value in the lanes without penalty, 0 in the others."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        counts = builder.fcmp_ordered("==", args[1], _constant(args[1].type, 0.0))
+        quotient = builder.fdiv(_constant(args[0].type, 1.0), args[0])
+        return builder.select(counts, quotient, _constant(args[0].type, 0.0))
+
+    return value(value, penalty), generate
+
+
+@intrinsic
+def exponential(typingctx: Any, value: Any) -> tuple[Any, Callable]:
+    """eˣ for x ≤ 0, within two units in the last place; 0 below the smallest normal number.
+
+    x = n·ln 2 + r with |r| ≤ ln 2 / 2: eˣ = 2ⁿ·(Taylor polynomial of eʳ). nan stays nan.
+    """
+    single = value.element == types.float32
+    bits, mantissa, bias, degree = (32, 23, 127, 7) if single else (64, 52, 1023, 13)
+    lowest = -87.0 if single else -708.0
+    # ln 2 in two parts, the first short enough for n·part to be exact
+    high = 0.693145751953125 if single else 0.6931471803691238
+    low = 1.4286068203094172e-06 if single else 1.9082149292705877e-10
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        (x,) = args
+        vector, word = x.type, ir.VectorType(ir.IntType(bits), value.count)
+        floor = _constant(vector, lowest)
+        vanishes = builder.fcmp_ordered("<", x, floor)
+        x = builder.select(vanishes, floor, x)
+        # Adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
+        magic = _constant(vector, 1.5 * 2.0**mantissa)
+        shifted = _call(builder, "fmuladd", x, _constant(vector, 1 / math.log(2)), magic)
+        n = builder.fsub(shifted, magic)
+        r = _call(builder, "fmuladd", n, _constant(vector, -high), x)
+        r = _call(builder, "fmuladd", n, _constant(vector, -low), r)
+        result = _constant(vector, 1 / math.factorial(degree))
+        for k in range(degree - 1, -1, -1):
+            result = _call(
+                builder, "fmuladd", result, r, _constant(vector, 1 / math.factorial(k))
+            )
+        exponent = builder.add(builder.bitcast(shifted, word), _constant(word, bias))
+        power = builder.bitcast(builder.shl(exponent, _constant(word, mantissa)), vector)
+        return builder.select(vanishes, _constant(vector, 0.0), builder.fmul(result, power))
+
+    return value(value), generate
+
+
+@intrinsic
+def counters(typingctx: Any, like: Any, first: Any) -> tuple[Any, Callable]:
+    """32-bit integers ``first, first + 1, …``, one for each lane of ``like``."""
+    result = Lanes(types.uint32, like.count)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        scalar = context.cast(builder, args[1], sig.args[1], types.uint32)
+        steps = ir.Constant(result.ir, list(range(like.count)))
+        return builder.add(_splat(builder, scalar, result.ir), steps)
+
+    return result(like, first), generate
+
+
+@intrinsic
+def shift_right(typingctx: Any, value: Any, count: Any) -> tuple[Any, Callable]:
+    """Unsigned shift of 32-bit lanes by the same count."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        scalar = context.cast(builder, args[1], sig.args[1], types.uint32)
+        return builder.lshr(args[0], _splat(builder, scalar, value.ir))
+
+    return value(value, count), generate
+
+
+@intrinsic
+def keep_where(typingctx: Any, bits: Any, least: Any, value: Any) -> tuple[Any, Callable]:
+    """The value in the lanes whose unsigned ``bits`` reach ``least``, 0 in the others."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        kept = builder.icmp_unsigned(">=", args[0], args[1])
+        return builder.select(kept, args[2], _constant(args[2].type, 0.0))
+
+    return value(bits, least, value), generate
+
+
+_OPERATIONS = {  # floating point, unsigned integer
+    operator.add: ("fadd", "add"),
+    operator.sub: ("fsub", "sub"),
+    operator.mul: ("fmul", "mul"),
+    operator.xor: (None, "xor"),
+}
+
+
+def _register(operation: Callable, names: tuple[str | None, str]) -> None:
+    @infer_global(operation)
+    class _Template(AbstractTemplate):
+        def generic(self, args: tuple, kws: dict) -> Any:
+            if isinstance(args[0], Lanes) and args[1:] == args[:1]:
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(operation, Lanes, Lanes)
+    def _lower(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        integer = isinstance(args[0].type.element, ir.IntType)
+        return getattr(builder, names[integer] or "")(*args)
+
+
+for _operation, _names in _OPERATIONS.items():
+    _register(_operation, _names)

@@ -1,0 +1,69 @@
+"""Each key of the network arrives in the network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from datasets import INFO
+from g_selfatt.nn import Swish
+from models import CNN
+from training.network import create_network
+
+
+@pytest.fixture
+def create(configure):
+    def create(*overrides):
+        config = configure("model=p4sa", *overrides)
+        return create_network(config, INFO[config.dataset], torch.device("cpu"))
+
+    return create
+
+
+def kinds(network, kind):
+    return sum(isinstance(module, kind) for module in network.modules())
+
+
+def attention(network):
+    """The lifting layer and one group layer of the small network."""
+    return [module for module in network.modules() if hasattr(module, "attention_dropout_rate")]
+
+
+def test_the_parts_are_those_that_are_named(create):
+    layers = kinds(create(), Swish)
+    position_mlps = 2 * len(attention(create()))  # have a Swish of their own, whatever is named
+    assert kinds(create("activation_function=ReLU"), nn.ReLU) == layers - position_mlps
+    assert kinds(create("norm_type=BatchNorm"), nn.BatchNorm3d) > 0
+    assert kinds(create(), nn.BatchNorm3d) == 0
+
+
+def test_attention_is_as_configured(create):
+    overrides = ("dropout_att=0.3", "group_encoding=gevit", "patch_size=7", "backend=reference")
+    lift, group = attention(create(*overrides))
+    for layer in (lift, group):
+        assert (layer.attention_dropout_rate, layer.backend) == (0.3, "reference")
+        assert layer.extent.reach == 3
+    assert group.group_encoding == "gevit"
+    lift, _ = attention(create("attention_type=Global"))
+    assert lift.extent.reach == 11  # the image has 12 pixels a side
+    assert kinds(create("positional_encoding=table"), nn.Embedding) == 5  # 2 layers · 2, and group
+
+
+def test_dropout_of_values_and_scale_of_weights(create):
+    rates = {m.p for m in create("dropout_values=0.4").modules() if isinstance(m, nn.Dropout)}
+    assert 0.4 in rates
+    weights = []
+    for scale in (0.5, 2.0):
+        torch.manual_seed(0)
+        network = create(f"whitening_scale={scale}")
+        weights.append(network.lifting_self_attention.query.weight)
+    assert torch.allclose(4 * weights[0], weights[1])
+
+
+def test_z2cnn_has_no_attention_to_set_up(create):
+    assert isinstance(create("model=z2cnn", "dataset=MNIST"), CNN)
+
+
+def test_asking_a_backend_leaves_the_network_in_training_mode(create):
+    assert create("backend=reference").training
