@@ -1,6 +1,5 @@
 """Weights that an earlier run left: found by their configuration, loaded strictly."""
 
-import glob
 import json
 from pathlib import Path
 
@@ -30,8 +29,14 @@ def find(config: ConfigDict) -> Path:
         return _of_path(config)
     wanted = Path(config.save_dir, run_name(config), WEIGHTS)
     finished = {}
-    for path in Path(config.save_dir).glob(f"{glob.escape(run_name(config))}*/{WEIGHTS}"):
-        metadata = _metadata(path)
+    # Every folder, whatever its name: the name has a hash of the keys that there were at the time.
+    for path in Path(config.save_dir).glob(f"*/{WEIGHTS}"):
+        try:
+            metadata = _metadata(path)
+        except WeightsError:
+            if path.parent == wanted.parent:
+                raise
+            continue  # damaged, or not ours: no business of this run
         same = not differences(json.loads(metadata["config"]), config)
         if same and not metadata["initial_weights"]:
             finished[metadata["finished"]] = path

@@ -139,7 +139,7 @@ class Trainer:
             total=steps,
             bar_format=_BAR,
             leave=False,
-            mininterval=0.1 if sys.stderr.isatty() else 10,  # a log file is no place for animation
+            mininterval=0.1 if sys.stderr.isatty() else 5,  # a log file is no place for animation
         )
         with bar:
             for step, (x, y) in enumerate(self.training):
@@ -181,7 +181,8 @@ class Trainer:
 
     def _non_finite(self, what: str, lr: float) -> NonFiniteLoss:
         amp = "" if self.precision.amp == "off" else ", or --config.amp=off"
-        return NonFiniteLoss(f"{what}, learning rate {lr:.3g}; try --config.lr={lr / 10:.3g}{amp}")
+        smaller = self.optimiser.defaults["lr"] / 10  # of the configured one: lr may be in warm-up
+        return NonFiniteLoss(f"{what}, learning rate {lr:.3g}; try --config.lr={smaller:.3g}{amp}")
 
     def _keep_if_best(self, score: Score) -> bool:
         """Keep the weights where no epoch before had as many right, or as many at a lower loss."""

@@ -8,7 +8,25 @@ import torch
 
 from g_selfatt import groups
 from g_selfatt.functional import group_index, self_attention
-from g_selfatt.functional.backends import BACKENDS, AttentionInputs, select_backend
+from g_selfatt.functional.backends import (
+    BACKENDS,
+    AttentionInputs,
+    Backend,
+    select_backend,
+    streaming,
+)
+
+
+@pytest.fixture(params=["reference", "compiled", "plain"])
+def backend(request, monkeypatch):
+    """The name of every backend, and of streaming for each of its paths."""
+    if request.param == "reference":
+        return "reference"
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(streaming, "why_not_compiled", lambda inputs: "the test says so")
+    return "streaming"
 
 
 def random_inputs(group="p4m", batch=2, heads=2, c=7, size=(3, 4), window=(3, 3), lifting=False):
@@ -47,7 +65,6 @@ def attention_by_loops(query, key, value, table, embedding=None, index=None, *, 
     return out
 
 
-@pytest.mark.parametrize("backend", ["reference", "chunked"])
 @pytest.mark.parametrize("lifting", [True, False])
 @pytest.mark.parametrize(
     ("size", "window"),
@@ -67,27 +84,14 @@ def test_equal_to_the_equations(backend, lifting, size, window):
 
 
 @pytest.mark.parametrize("window", [(3, 3), (5, 7)])
-def test_gradients_of_the_backends_are_equal_and_right(window):
-    inputs = random_inputs("p4m", batch=1, heads=1, window=window)
-    floats, index = [t.requires_grad_() for t in inputs[:5]], inputs[5]
-
-    def gradients(backend):
-        out = self_attention(*floats, index, scale=0.3, backend=backend)
-        weights = torch.linspace(-1, 1, out.numel()).double().reshape(out.shape)
-        return torch.autograd.grad((out * weights).sum(), floats)
-
-    for a, b in zip(gradients("reference"), gradients("chunked"), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
-    small = random_inputs("mz2", batch=1, heads=1, c=5, size=(2, 2), window=window)
-    leaves = [t.requires_grad_() for t in small[:5]]
-    for backend in BACKENDS:
-        assert torch.autograd.gradcheck(
-            lambda *t, backend=backend: self_attention(*t, small[5], scale=0.3, backend=backend),
-            leaves,
-        )
+def test_gradients_are_right(backend, window):
+    inputs = random_inputs("mz2", batch=1, heads=1, c=5, size=(2, 2), window=window)
+    leaves = [t.requires_grad_() for t in inputs[:5]]
+    assert torch.autograd.gradcheck(
+        lambda *t: self_attention(*t, inputs[5], scale=0.3, backend=backend), leaves
+    )
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
 def test_large_scores_do_not_overflow(backend):
     inputs = random_inputs("p4")
     inputs[0] = inputs[0] * 1e4
@@ -96,20 +100,20 @@ def test_large_scores_do_not_overflow(backend):
     torch.testing.assert_close(got, expected, atol=1e-10, rtol=0)
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
 def test_an_empty_batch_gives_an_empty_batch(backend):
     got = self_attention(*random_inputs("p4", batch=0), scale=1.0, backend=backend)
     assert got.shape == (0, 2, 7, 4, 3, 4)
 
 
-def test_inputs_need_not_be_contiguous():
+def test_inputs_need_not_be_contiguous(backend):
     inputs = random_inputs("p4", size=(4, 4))
     strided = [t.transpose(-1, -2).contiguous().transpose(-1, -2) for t in inputs[:3]]
-    expected = self_attention(*inputs, scale=1.0)
-    torch.testing.assert_close(self_attention(*strided, *inputs[3:], scale=1.0), expected)
+    strided += [inputs[3].mT.contiguous().mT, inputs[4].T.contiguous().T, inputs[5]]
+    expected = self_attention(*inputs, scale=1.0, backend=backend)
+    got = self_attention(*strided, scale=1.0, backend=backend)
+    torch.testing.assert_close(got, expected)
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
 def test_dropout_has_its_rate_and_keeps_the_mean(backend):
     """With equal scores and values 1, an output is the mean of many scaled Bernoulli draws."""
     group, rate = groups.get("p4"), 0.25
@@ -125,7 +129,6 @@ def test_dropout_has_its_rate_and_keeps_the_mean(backend):
     assert out[:, :, 0].std().item() == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
 def test_backward_sees_the_mask_that_forward_drew(backend):
     """The output is linear in the values, so that with the same mask ⟨∂out/∂v, v⟩ = out."""
     inputs = random_inputs("p4")
@@ -137,7 +140,6 @@ def test_backward_sees_the_mask_that_forward_drew(backend):
     torch.testing.assert_close((gradient * inputs[2]).sum(), expected)
 
 
-@pytest.mark.parametrize("backend", list(BACKENDS))
 def test_dropout_is_reproducible_from_the_seed(backend):
     inputs = random_inputs("p4")
     outputs = []
@@ -147,7 +149,7 @@ def test_dropout_is_reproducible_from_the_seed(backend):
     assert torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[0], outputs[2])
 
 
-def test_chunked_keeps_a_fraction_of_the_memory_that_the_reference_keeps():
+def test_streaming_keeps_a_fraction_of_the_memory_that_the_reference_keeps(backend):
     """Counts the bytes that autograd saves between forward and backward."""
     inputs = [t.float() if t.is_floating_point() else t for t in random_inputs("p8", size=(6, 6))]
     for t in inputs[:5]:
@@ -165,12 +167,16 @@ def test_chunked_keeps_a_fraction_of_the_memory_that_the_reference_keeps():
             out = self_attention(*inputs, scale=1.0, dropout_rate=0.1, backend=backend)
         return sum(seen.values()), out
 
+    least = sum(t.nbytes for t in inputs)
     reference, _ = saved_bytes("reference")
-    chunked, _ = saved_bytes("chunked")
-    assert chunked < reference / 4
+    kept, _ = saved_bytes(backend)
+    if backend == "streaming" and streaming.why_not_compiled(AttentionInputs(*inputs, 1.0, 0.1)):
+        assert kept < reference / 4
+    elif backend == "streaming":
+        assert kept == least  # its inputs, and nothing else
 
 
-def test_auto_takes_the_reference_for_little_and_chunked_for_much():
+def test_auto_takes_the_reference_for_little_and_streaming_for_much():
     def chosen(size, lifting=False):
         shape = (2, 9, 6, 1 if lifting else 16, size, size)
         q = torch.empty(shape, device="meta")
@@ -178,14 +184,16 @@ def test_auto_takes_the_reference_for_little_and_chunked_for_much():
         return select_backend("auto", AttentionInputs(q, q, q, table, None, None, 1.0, 0.0)).name
 
     assert chosen(4, lifting=True) == "reference"
-    assert chosen(28) == "chunked"
+    assert chosen(28) == "streaming"
 
 
-def test_backends_that_cannot_run_say_why():
-    with pytest.raises(ValueError, match="choose one of auto, chunked, reference"):
+def test_backends_that_cannot_run_say_why(monkeypatch):
+    with pytest.raises(ValueError, match="choose one of auto, streaming, reference"):
         self_attention(*random_inputs(), scale=1.0, backend="fast")
-    with pytest.raises(ValueError, match="'chunked' cannot run this: one output element"):
-        self_attention(*random_inputs("z2"), scale=1.0, backend="chunked")
+    never = Backend("never", lambda _: "it is a test", lambda _: True, lambda inputs: inputs.query)
+    monkeypatch.setitem(BACKENDS, "never", never)
+    with pytest.raises(ValueError, match="'never' cannot run this: it is a test"):
+        self_attention(*random_inputs("z2"), scale=1.0, backend="never")
 
 
 def test_shapes_that_do_not_fit_are_named():

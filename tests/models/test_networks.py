@@ -83,11 +83,10 @@ def test_small_networks_are_invariant(name, options):
 
 def test_a_network_of_the_released_encoding_is_not_invariant():
     model = models.create_model("p4sa", "rotDigits", group_encoding="paper", **SMALL).double()
-    for name, parameter in model.named_parameters():
-        if "group_embedding" in name:
-            torch.nn.init.normal_(parameter, std=3.0)
+    for parameter in model.parameters():  # at the start, the group term is still tiny
+        torch.nn.init.normal_(parameter)
     errors = equivariance_error(model, model.group, torch.rand(1, 1, 8, 8, dtype=torch.float64))
-    assert max(errors.values()) > 1e-6
+    assert max(errors.values()) > 1e-4
 
 
 def test_rotmnist_is_built_to_the_letter():

@@ -9,6 +9,7 @@ from torch import nn
 
 from datasets import INFO, TensorSplit, make_loader
 from training.errors import NonFiniteLoss
+from training.evaluation import Score
 from training.optimisers import create_optimiser
 from training.precision import Precision
 from training.schedulers import create_scheduler
@@ -96,14 +97,10 @@ def test_the_schedule_moves_with_every_step():
     )
 
 
-def test_the_best_weights_are_those_of_the_most_right_then_of_the_lower_loss():
-    class Scripted(Trainer):
-        scores = iter([(3, 1.0), (5, 2.0), (5, 1.5), (4, 0.1), (5, 1.5)])
-
-    from training.evaluation import Score
-
-    scripted = trainer(Linear())
-    kept = [scripted._keep_if_best(Score(loss, correct, 10)) for correct, loss in Scripted.scores]
+def test_the_best_epoch_has_the_most_right_and_among_equals_the_lower_loss():
+    fitted = trainer(Linear())
+    scores = [(3, 1.0), (5, 2.0), (5, 1.5), (4, 0.1), (5, 1.5)]
+    kept = [fitted._keep_if_best(Score(loss, correct, 10)) for correct, loss in scores]
     assert kept == [True, True, True, False, False]
 
 
@@ -128,6 +125,12 @@ def test_a_loss_that_is_nan_stops_the_run_at_its_step(step, epoch, within):
     assert "amp" not in message
     assert len(rows) == epoch - 1  # nothing is reported of an epoch with NaN
     assert caught.value.exit_code == 1
+
+
+def test_in_warm_up_the_advice_is_still_a_learning_rate():
+    fitted = trainer(Linear(nan_from_step=1), scheduler="linear_warmup_cosine", lr=0.02)
+    with pytest.raises(NonFiniteLoss, match=r"learning rate 0; try --config\.lr=0\.002"):
+        fitted.fit(lambda row: None)
 
 
 def test_a_late_look_at_the_losses_still_names_the_first_bad_step():
@@ -163,7 +166,7 @@ def test_the_state_covers_all_that_changes():
 
     def stop_after_two(row):
         if row["epoch"] == 2:
-            states.append({k: v for k, v in first.state_dict().items()})
+            states.append(first.state_dict())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

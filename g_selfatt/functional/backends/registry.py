@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from g_selfatt.functional.backends import chunked, reference
+from g_selfatt.functional.backends import reference, streaming
 from g_selfatt.functional.backends.inputs import AttentionInputs
 
 
@@ -32,7 +32,7 @@ class Backend:
 BACKENDS = {
     backend.name: backend
     for backend in (
-        Backend("chunked", chunked.can_run, chunked.is_worth_it, chunked.attend),
+        Backend("streaming", streaming.can_run, streaming.is_worth_it, streaming.attend),
         Backend("reference", reference.can_run, reference.is_worth_it, reference.attend),
     )
 }

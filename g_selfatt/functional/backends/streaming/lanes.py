@@ -15,8 +15,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core.cgutils import unpack_tuple
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -138,6 +139,17 @@ def full(typingctx: Any, like: Any, number: Any) -> tuple[Any, Callable]:
     return like(like, number), generate
 
 
+@njit
+def room(shape: Any, dtype: Any) -> Any:
+    """An uninitialised array whose registers lie in one cache line each."""
+    size = 1
+    for n in shape:
+        size *= n
+    memory = np.empty(size + BYTES, dtype)
+    first = (-memory.ctypes.data % BYTES) // memory.itemsize
+    return memory[first : first + size].reshape(shape)
+
+
 def _elementwise(name: str) -> Callable:
     @intrinsic
     def apply(typingctx: Any, a: Any, b: Any, c: Any) -> tuple[Any, Callable]:
@@ -214,9 +226,7 @@ def exponential(typingctx: Any, value: Any) -> tuple[Any, Callable]:
         r = _call(builder, "fmuladd", n, _constant(vector, -low), r)
         result = _constant(vector, 1 / math.factorial(degree))
         for k in range(degree - 1, -1, -1):
-            result = _call(
-                builder, "fmuladd", result, r, _constant(vector, 1 / math.factorial(k))
-            )
+            result = _call(builder, "fmuladd", result, r, _constant(vector, 1 / math.factorial(k)))
         exponent = builder.add(builder.bitcast(shifted, word), _constant(word, bias))
         power = builder.bitcast(builder.shl(exponent, _constant(word, mantissa)), vector)
         return builder.select(vanishes, _constant(vector, 0.0), builder.fmul(result, power))

@@ -13,21 +13,6 @@ from torch.utils.checkpoint import checkpoint
 from g_selfatt.functional.backends import reference
 from g_selfatt.functional.backends.inputs import AttentionInputs
 
-WORTHWHILE_SCORES = 2**26  # 256 MB of float32, of which the reference keeps several copies
-
-
-def can_run(inputs: AttentionInputs) -> str | None:
-    """None where there are several output elements to take apart, else the reason."""
-    return None if len(inputs.positional_table) > 1 else "one output element: nothing to take apart"
-
-
-def is_worth_it(inputs: AttentionInputs) -> bool:
-    """Whether the reference's scores would be too many to keep: recomputing them costs time."""
-    batch, heads, _, elements, height, width = inputs.query.shape
-    outputs, _, *window = inputs.positional_table.shape
-    keys = min(window[0], height) * min(window[1], width)
-    return batch * heads * outputs * elements**2 * height * width * keys > WORTHWHILE_SCORES
-
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, equal to the reference's."""

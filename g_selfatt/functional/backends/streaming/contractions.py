@@ -1,0 +1,195 @@
+"""The three small matrix products of attention, for one block of queries at a time.
+
+Letters: a is a query or output element, m a key element, c a channel, o an offset of the window,
+all per lane (query pixel). With X (a, c), S (a, m, o) and images Y (c, m, position):
+
+    correlate  S[a,m,o]        = start + Σ_c X[a,c]·Y[c,m,p+o]        scores, and ∂/∂weights
+    combine    X[a,c]          =     Σ_{m,o} S[a,m,o]·Y[c,m,p+o]      outputs, and ∂/∂query
+    scatter    Y[c,m,p+o]     +=       Σ_a   S[a,m,o]·X[a,c]          ∂/∂key, ∂/∂value
+
+Sums run in registers, four at a time where there are as many: a sum waits for its last addition.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from g_selfatt.functional.backends.streaming.lanes import full, load, multiply_add, spread, store
+
+
+@njit
+def correlate(scores, vectors, images, start, positions, offsets):
+    """S[a,m,o] = start[p+o] + Σ_c X[a,c]·Y[c,m,p+o]; X, S in registers, start (position,)."""
+    elements, channels = vectors.shape[:2]
+    for m in range(images.shape[1]):
+        for o in range(offsets):
+            at = positions[o]
+            first = load(start, (at,))
+            tiled = elements - elements % 4
+            for a in range(0, tiled, 4):
+                s0, s1, s2, s3 = first, first, first, first
+                for c in range(channels):
+                    y = load(images, (c, m, at))
+                    s0 = multiply_add(load(vectors, (a, c)), y, s0)
+                    s1 = multiply_add(load(vectors, (a + 1, c)), y, s1)
+                    s2 = multiply_add(load(vectors, (a + 2, c)), y, s2)
+                    s3 = multiply_add(load(vectors, (a + 3, c)), y, s3)
+                store(scores, (a, m, o), s0)
+                store(scores, (a + 1, m, o), s1)
+                store(scores, (a + 2, m, o), s2)
+                store(scores, (a + 3, m, o), s3)
+            for a in range(tiled, elements):
+                s0 = first
+                for c in range(channels):
+                    y = load(images, (c, m, at))
+                    s0 = multiply_add(load(vectors, (a, c)), y, s0)
+                store(scores, (a, m, o), s0)
+
+
+@njit
+def combine(vectors, scores, images, positions, offsets):
+    """X[a,c] = Σ_{m,o} S[a,m,o]·Y[c,m,p+o]."""
+    elements, channels = vectors.shape[:2]
+    zero = full(load(scores, (0, 0, 0)), 0.0)
+    tiled = elements - elements % 4
+    for a in range(0, tiled, 4):
+        for c in range(channels):
+            x0, x1, x2, x3 = zero, zero, zero, zero
+            for m in range(images.shape[1]):
+                for o in range(offsets):
+                    y = load(images, (c, m, positions[o]))
+                    x0 = multiply_add(load(scores, (a, m, o)), y, x0)
+                    x1 = multiply_add(load(scores, (a + 1, m, o)), y, x1)
+                    x2 = multiply_add(load(scores, (a + 2, m, o)), y, x2)
+                    x3 = multiply_add(load(scores, (a + 3, m, o)), y, x3)
+            store(vectors, (a, c), x0)
+            store(vectors, (a + 1, c), x1)
+            store(vectors, (a + 2, c), x2)
+            store(vectors, (a + 3, c), x3)
+    for a in range(tiled, elements):
+        c = 0
+        while c < channels:
+            # A channel beyond the last is the last once more.
+            c1, c2, c3 = (
+                min(c + 1, channels - 1),
+                min(c + 2, channels - 1),
+                min(c + 3, channels - 1),
+            )
+            x0, x1, x2, x3 = zero, zero, zero, zero
+            for m in range(images.shape[1]):
+                for o in range(offsets):
+                    s, at = load(scores, (a, m, o)), positions[o]
+                    x0 = multiply_add(load(images, (c, m, at)), s, x0)
+                    x1 = multiply_add(load(images, (c1, m, at)), s, x1)
+                    x2 = multiply_add(load(images, (c2, m, at)), s, x2)
+                    x3 = multiply_add(load(images, (c3, m, at)), s, x3)
+            store(vectors, (a, c), x0)
+            store(vectors, (a, c1), x1)
+            store(vectors, (a, c2), x2)
+            store(vectors, (a, c3), x3)
+            c += 4
+
+
+@njit
+def scatter(images, scores, vectors, positions, offsets):
+    """Y[c,m,p+o] += Σ_a S[a,m,o]·X[a,c].
+
+    The offsets outermost: neighbouring ones overlap in memory, and a processor that reads what it
+    has only just written, shifted by one, waits.
+    """
+    elements, channels = vectors.shape[:2]
+    tiled = elements - elements % 4
+    for o in range(offsets):
+        at = positions[o]
+        for m in range(images.shape[1]):
+            for a in range(0, tiled, 4):
+                s0, s1 = load(scores, (a, m, o)), load(scores, (a + 1, m, o))
+                s2, s3 = load(scores, (a + 2, m, o)), load(scores, (a + 3, m, o))
+                for c in range(channels):
+                    y = load(images, (c, m, at))
+                    y = multiply_add(s0, load(vectors, (a, c)), y)
+                    y = multiply_add(s1, load(vectors, (a + 1, c)), y)
+                    y = multiply_add(s2, load(vectors, (a + 2, c)), y)
+                    y = multiply_add(s3, load(vectors, (a + 3, c)), y)
+                    store(images, (c, m, at), y)
+            for a in range(tiled, elements):
+                s0 = load(scores, (a, m, o))
+                for c in range(channels):
+                    y = multiply_add(s0, load(vectors, (a, c)), load(images, (c, m, at)))
+                    store(images, (c, m, at), y)
+
+
+@njit
+def correlate_table(scores, vectors, table, start, positions, ids, offsets):
+    """P[h,g,o] = start[p+o] + Σ_{c<d} X[g,c]·T[h,o,c]; T (|H|, K, d) is the same for all lanes."""
+    elements, depth = vectors.shape[0], table.shape[2]
+    tiled = elements - elements % 4
+    for h in range(table.shape[0]):
+        for o in range(offsets):
+            w, first = ids[o], load(start, (positions[o],))
+            for g in range(0, tiled, 4):
+                s0, s1, s2, s3 = first, first, first, first
+                for c in range(depth):
+                    t = spread(table, (h, w, c))
+                    s0 = multiply_add(load(vectors, (g, c)), t, s0)
+                    s1 = multiply_add(load(vectors, (g + 1, c)), t, s1)
+                    s2 = multiply_add(load(vectors, (g + 2, c)), t, s2)
+                    s3 = multiply_add(load(vectors, (g + 3, c)), t, s3)
+                store(scores, (h, g, o), s0)
+                store(scores, (h, g + 1, o), s1)
+                store(scores, (h, g + 2, o), s2)
+                store(scores, (h, g + 3, o), s3)
+            for g in range(tiled, elements):
+                s0 = first
+                for c in range(depth):
+                    s0 = multiply_add(load(vectors, (g, c)), spread(table, (h, w, c)), s0)
+                store(scores, (h, g, o), s0)
+
+
+@njit
+def combine_table(vectors, scores, table, ids, offsets):
+    """X[g,c] += Σ_{h,o} S[h,g,o]·T[h,o,c] for the first d channels."""
+    depth = table.shape[2]
+    for g in range(vectors.shape[0]):
+        c = 0
+        while c < depth:
+            c1, c2, c3 = min(c + 1, depth - 1), min(c + 2, depth - 1), min(c + 3, depth - 1)
+            x0, x1 = load(vectors, (g, c)), load(vectors, (g, c1))
+            x2, x3 = load(vectors, (g, c2)), load(vectors, (g, c3))
+            for h in range(table.shape[0]):
+                for o in range(offsets):
+                    s, w = load(scores, (h, g, o)), ids[o]
+                    x0 = multiply_add(spread(table, (h, w, c)), s, x0)
+                    x1 = multiply_add(spread(table, (h, w, c1)), s, x1)
+                    x2 = multiply_add(spread(table, (h, w, c2)), s, x2)
+                    x3 = multiply_add(spread(table, (h, w, c3)), s, x3)
+            store(vectors, (g, c), x0)
+            store(vectors, (g, c1), x1)
+            store(vectors, (g, c2), x2)
+            store(vectors, (g, c3), x3)
+            c += 4
+
+
+@njit
+def scatter_table(table, scores, vectors, ids, offsets):
+    """T[h,o,c] += Σ_g S[h,g,o]·X[g,c], each lane for itself: (|H|, K, d) registers."""
+    elements, depth = vectors.shape[0], table.shape[2]
+    tiled = elements - elements % 4
+    for h in range(table.shape[0]):
+        for o in range(offsets):
+            w = ids[o]
+            for g in range(0, tiled, 4):
+                s0, s1 = load(scores, (h, g, o)), load(scores, (h, g + 1, o))
+                s2, s3 = load(scores, (h, g + 2, o)), load(scores, (h, g + 3, o))
+                for c in range(depth):
+                    t = load(table, (h, w, c))
+                    t = multiply_add(s0, load(vectors, (g, c)), t)
+                    t = multiply_add(s1, load(vectors, (g + 1, c)), t)
+                    t = multiply_add(s2, load(vectors, (g + 2, c)), t)
+                    t = multiply_add(s3, load(vectors, (g + 3, c)), t)
+                    store(table, (h, w, c), t)
+            for g in range(tiled, elements):
+                s0 = load(scores, (h, g, o))
+                for c in range(depth):
+                    t = multiply_add(s0, load(vectors, (g, c)), load(table, (h, w, c)))
+                    store(table, (h, w, c), t)

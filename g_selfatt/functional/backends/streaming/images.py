@@ -1,0 +1,80 @@
+"""Between torch's tensors, of any strides, and the padded images of one unit (see `Geometry`).
+
+The kernels copy one head of one sample in and out themselves: it stays in the cache, and tensors
+whose heads lie inside their channels, as the projections make them, need no copy of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from numba import njit
+from torch import Tensor
+
+
+class Image(NamedTuple):
+    """A tensor (parts, B, heads, c, elements, H, W) as kernels see it: memory and strides.
+
+    One Numba type for all strides, so that no layout needs a compilation of its own.
+    """
+
+    memory: Any  # (…,)
+    strides: tuple[int, ...]  # in elements
+    heads: int
+
+
+def view(tensor: Tensor) -> Image:
+    """The memory of ``([parts,] B, heads, c, elements, H, W)``, shared."""
+    tensor = tensor.detach()
+    if tensor.dim() == 6:
+        tensor = tensor.unsqueeze(0)
+    span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    memory = torch.as_strided(tensor, (span,), (1,), tensor.storage_offset())
+    return Image(memory.numpy(), tensor.stride(), tensor.shape[2])
+
+
+@njit
+def read(padded, image, unit, layout, factor):
+    """Fill the pixels of ``padded`` (c, elements, length) with factor · one unit of the image."""
+    _, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
+    memory = image.memory
+    height, width, stride, margin = layout
+    first = (unit // image.heads) * of_sample + (unit % image.heads) * of_head
+    factor = padded.dtype.type(factor)
+    for c in range(padded.shape[0]):
+        for e in range(padded.shape[1]):
+            line = padded[c, e]
+            for y in range(height):
+                at = first + c * of_channel + e * of_element + y * of_row
+                to = line[margin + y * stride :]
+                if of_pixel == 1:
+                    source = memory[at : at + width]
+                    for x in range(width):
+                        to[x] = source[x] * factor
+                else:
+                    for x in range(width):
+                        to[x] = memory[at + x * of_pixel] * factor
+
+
+@njit
+def write(image, padded, unit, part, layout, least, most, factor):
+    """Write factor · the pixels of ``padded`` at positions [least, most) to one unit."""
+    of_part, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
+    memory = image.memory
+    height, width, stride, margin = layout
+    first = part * of_part + (unit // image.heads) * of_sample + (unit % image.heads) * of_head
+    factor = padded.dtype.type(factor)
+    for c in range(padded.shape[0]):
+        for e in range(padded.shape[1]):
+            line = padded[c, e]
+            for y in range(height):
+                at = first + c * of_channel + e * of_element + y * of_row
+                start = margin + y * stride
+                left, right = max(least - start, 0), min(most - start, width)
+                if of_pixel == 1:
+                    for x in range(left, right):
+                        memory[at + x] = line[start + x] * factor
+                else:
+                    for x in range(left, right):
+                        memory[at + x * of_pixel] = line[start + x] * factor

@@ -1,0 +1,232 @@
+"""The backward of the compiled attention: everything recomputed, block by block.
+
+dW[h; m,o]   = Σ_c dO[h,c]·v[m,c]                 dv[m] += Σ_h W[h; m,o]·dO[h]
+D[h,g]       = Σ_{m,o} p·mask·dW                  ds[h,g; m,o] = p·(mask·dW − D)
+dA[g; m,o]   = Σ_h ds        dP[h,g; o] = Σ_m ds        dR[h,g; m] = Σ_o ds
+dq = dA·k + dP·T + dR·E,     dk += dA·q,     dT += dP·q,     dE += dR·q
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, uint32
+
+from g_selfatt.functional.backends.streaming.contractions import (
+    combine,
+    combine_table,
+    correlate,
+    scatter,
+    scatter_table,
+)
+from g_selfatt.functional.backends.streaming.dropout import drop, query_keys
+from g_selfatt.functional.backends.streaming.factors import (
+    compute_factors,
+    copy_block,
+    look_around,
+    make_scratch,
+    normalise,
+    paste_block,
+    positions_of,
+    read_unit,
+)
+from g_selfatt.functional.backends.streaming.images import read, write
+from g_selfatt.functional.backends.streaming.lanes import (
+    counters,
+    full,
+    load,
+    multiply_add,
+    room,
+    spread,
+    store,
+)
+from g_selfatt.functional.backends.streaming.sources import sources_digest
+
+
+@njit
+def _backward(
+    problem,
+    d_out,  # (1, B, heads, c, |H|, H, W), an `Image` as the three that follow
+    kept,  # the share of the weights that dropout keeps
+    d_query,  # (1, B, heads, c, |G|, H, W)
+    d_key,  # (parts, B, heads, c, |G|, H, W)
+    d_value,  # (parts, B, heads, c, |G|, H, W)
+    d_table,  # (parts, units, |H|, K, d)
+    d_embedding,  # (parts, units, |H|, e)
+    wants_scores,  # whether any gradient but the value's is wanted
+    wants_query,
+    wants_key,
+    wants_value,
+    first_unit,
+    last_unit,
+    first_block,
+    last_block,
+    part,
+    lanes,
+    least,
+):
+    """Write the gradients of some units, as far as these blocks (this part) contribute."""
+    outputs, elements = problem.index.shape[:2]
+    channels, length, dtype = problem.channels, problem.penalty.shape[0], problem.penalty.dtype
+    scratch = make_scratch(problem, lanes)
+    most = scratch.content.shape[2]
+    blank = np.zeros(length, dtype)
+    d_outs = np.zeros((channels, outputs, length), dtype)
+    d_queries = np.empty((channels, elements, length), dtype)
+    d_keys = np.empty((channels, elements, length), dtype)
+    d_values = np.empty((channels, elements, length), dtype)
+    tables = room((*problem.table.shape, lanes), dtype)
+    embeddings = room((*problem.embedding.shape, lanes), dtype)
+    d_mixed = room((outputs, channels, lanes), dtype)  # dO (h, c)
+    d_weights = room((outputs, elements, most, lanes), dtype)  # dW (h, m, o)
+    weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
+    d_content = room((elements, elements, most, lanes), dtype)  # dA (g, m, o)
+    d_position = room((outputs, elements, most, lanes), dtype)  # dP (h, g, o)
+    d_group = room((outputs, elements, elements, lanes), dtype)  # dR (h, g, m)
+    share = room((2, elements, most, lanes), dtype)  # p and p·mask·dW of one (h, g)
+    d_vector = room((elements, channels, lanes), dtype)  # dq (g, c)
+    start, end = positions_of(problem, first_block, last_block)
+    for unit in range(first_unit, last_unit):
+        read_unit(problem, scratch, unit)
+        read(d_outs, d_out, unit, problem.layout, 1 / kept)
+        d_keys[:], d_values[:], tables[:], embeddings[:] = 0, 0, 0, 0
+        for block in range(first_block, last_block):
+            position, offsets = look_around(problem, scratch, block)
+            positions, ids = scratch.positions, scratch.ids
+            compute_factors(problem, scratch, position, offsets)
+            copy_block(d_mixed, d_outs, position)
+            correlate(d_weights, d_mixed, scratch.values, blank, positions, offsets)
+            for h in range(outputs):
+                for g in range(elements):
+                    inner = _share(
+                        problem,
+                        scratch,
+                        share,
+                        weights,
+                        d_weights,
+                        unit,
+                        h,
+                        g,
+                        position,
+                        offsets,
+                        least,
+                    )
+                    if wants_scores:
+                        _score_gradients(
+                            share, inner, d_content, d_position, d_group, h, g, offsets
+                        )
+            if wants_value:
+                scatter(d_values, weights, d_mixed, positions, offsets)
+            if wants_key:
+                scatter(d_keys, d_content, scratch.query, positions, offsets)
+            if wants_scores:
+                combine(d_vector, d_content, scratch.keys, positions, offsets)
+                combine_table(d_vector, d_position, problem.table, ids, offsets)
+                scatter_table(tables, d_position, scratch.query, ids, offsets)
+                _embedding_gradients(
+                    d_vector, embeddings, d_group, scratch, problem.embedding, problem.index
+                )
+                paste_block(d_queries, d_vector, position)
+        if wants_query:
+            write(d_query, d_queries, unit, 0, problem.layout, start, end, problem.scale)
+        if wants_key:
+            write(d_key, d_keys, unit, part, problem.layout, 0, length, 1.0)
+        if wants_value:
+            write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
+        if wants_scores:
+            _sum_lanes(d_table[part, unit], tables)
+            _sum_lanes(d_embedding[part, unit], embeddings)
+
+
+@njit
+def _sum_lanes(target, lanes):
+    """The last axis summed."""
+    flat, rows = target.reshape(-1), lanes.reshape(-1, lanes.shape[-1])
+    for i in range(flat.size):
+        flat[i] = rows[i].sum()
+
+
+@njit
+def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, offsets, least):
+    """p and p·mask·dW of one (h, g) into ``share``, mask·p added to W; returns D."""
+    exp_content, exp_position = scratch.exp_content, scratch.exp_position
+    ids, keys = scratch.ids, problem.weight_keys
+    coefficient = scratch.coefficient
+    outputs, elements = problem.index.shape[:2]
+    window = problem.table.shape[1]
+    here = load(problem.penalty, (position,))
+    zero = full(here, 0.0)
+    threshold = full(counters(here, 0), uint32(problem.threshold))
+    content, row = normalise(scratch, h, g, here, offsets, least)
+    query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
+    inner = zero
+    for m in range(elements):
+        r = load(coefficient, (m,))
+        for o in range(offsets):
+            p = load(exp_content, (content, m, o)) * load(exp_position, (row, o)) * r
+            kept = p
+            if problem.threshold > 0:
+                kept = drop(p, query_key, keys[m * window + ids[o]], threshold)
+            before = zero
+            if g > 0:
+                before = load(weights, (h, m, o))
+            store(weights, (h, m, o), before + kept)
+            d = kept * load(d_weights, (h, m, o))
+            inner = inner + d
+            store(share, (0, m, o), p)
+            store(share, (1, m, o), d)
+    return inner
+
+
+@njit
+def _score_gradients(share, inner, d_content, d_position, d_group, h, g, offsets):
+    """ds = p·mask·dW − p·D of one (h, g), summed into dA, dP and dR."""
+    zero = full(inner, 0.0)
+    for m in range(share.shape[1]):
+        total = zero
+        for o in range(offsets):
+            ds = load(share, (1, m, o)) - load(share, (0, m, o)) * inner
+            total = total + ds
+            of_content, of_position = ds, ds
+            if h > 0:
+                of_content = ds + load(d_content, (g, m, o))
+            if m > 0:
+                of_position = ds + load(d_position, (h, g, o))
+            store(d_content, (g, m, o), of_content)
+            store(d_position, (h, g, o), of_position)
+        store(d_group, (h, g, m), total)
+
+
+@njit
+def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, index):
+    """dq[g] += Σ_t dU[g,t]·E[t] and dE[t] += Σ_g dU[g,t]·q[g], dU[g,t] = Σ_{h,m: φ = t} dR."""
+    query, by_row = scratch.query, scratch.by_row
+    zero = full(load(query, (0, 0)), 0.0)
+    depth = embedding.shape[1]
+    skipped = query.shape[1] - depth
+    for g in range(query.shape[0]):
+        for t in range(embedding.shape[0]):
+            store(by_row, (t,), zero)
+        for h in range(index.shape[0]):
+            for m in range(index.shape[2]):
+                t = index[h, g, m]
+                store(by_row, (t,), load(by_row, (t,)) + load(d_group, (h, g, m)))
+        for t in range(embedding.shape[0]):
+            u = load(by_row, (t,))
+            for c in range(depth):
+                x, e = load(d_vector, (g, skipped + c)), load(d_embedding, (t, c))
+                store(d_vector, (g, skipped + c), multiply_add(u, spread(embedding, (t, c)), x))
+                store(d_embedding, (t, c), multiply_add(u, load(query, (g, skipped + c)), e))
+
+
+def _entry_point(digest: int) -> Any:
+    @njit(nogil=True, cache=True)
+    def run(*arguments):
+        _backward(*arguments)
+        return digest
+
+    return run
+
+
+backward = _entry_point(sources_digest())  # takes the arguments of _backward

@@ -1,0 +1,89 @@
+"""The forward of the compiled attention: out[h,i] = Σ_g Σ_{m,j} p[h,g,i; m,j]·v[m,j]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, uint32
+
+from g_selfatt.functional.backends.streaming.contractions import combine
+from g_selfatt.functional.backends.streaming.dropout import drop, query_keys
+from g_selfatt.functional.backends.streaming.factors import (
+    compute_factors,
+    look_around,
+    make_scratch,
+    normalise,
+    paste_block,
+    positions_of,
+    read_unit,
+)
+from g_selfatt.functional.backends.streaming.images import write
+from g_selfatt.functional.backends.streaming.lanes import (
+    counters,
+    full,
+    load,
+    multiply_add,
+    room,
+    store,
+)
+from g_selfatt.functional.backends.streaming.sources import sources_digest
+
+
+@njit
+def _forward(problem, out, kept, first_unit, last_unit, first_block, last_block, lanes, least):
+    """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks."""
+    outputs, elements = problem.index.shape[:2]
+    scratch = make_scratch(problem, lanes)
+    most, dtype = scratch.content.shape[2], problem.penalty.dtype
+    weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
+    mixed = room((outputs, problem.channels, lanes), dtype)  # (h, c)
+    padded = np.empty((problem.channels, outputs, problem.penalty.shape[0]), dtype)
+    start, end = positions_of(problem, first_block, last_block)
+    for unit in range(first_unit, last_unit):
+        read_unit(problem, scratch, unit)
+        for block in range(first_block, last_block):
+            position, offsets = look_around(problem, scratch, block)
+            compute_factors(problem, scratch, position, offsets)
+            for h in range(outputs):
+                _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least)
+            combine(mixed, weights, scratch.values, scratch.positions, offsets)
+            paste_block(padded, mixed, position)
+        write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
+
+
+@njit
+def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least):
+    """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
+    exp_content, exp_position = scratch.exp_content, scratch.exp_position
+    ids, keys = scratch.ids, problem.weight_keys
+    coefficient = scratch.coefficient
+    outputs, elements = problem.index.shape[:2]
+    window = problem.table.shape[1]
+    here = load(problem.penalty, (position,))
+    threshold = full(counters(here, 0), uint32(problem.threshold))
+    for g in range(elements):
+        content, row = normalise(scratch, h, g, here, offsets, least)
+        query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
+        for m in range(elements):
+            r = load(coefficient, (m,))
+            for o in range(offsets):
+                p = load(exp_content, (content, m, o)) * load(exp_position, (row, o))
+                if problem.threshold > 0:
+                    p = drop(p, query_key, keys[m * window + ids[o]], threshold)
+                before = full(here, 0.0)
+                if g > 0:
+                    before = load(weights, (h, m, o))
+                store(weights, (h, m, o), multiply_add(p, r, before))
+
+
+def _entry_point(digest: int) -> Any:
+    @njit(nogil=True, cache=True)
+    def run(*arguments):
+        _forward(*arguments)
+        return digest
+
+    return run
+
+
+forward = _entry_point(sources_digest())  # takes the arguments of _forward

@@ -1,0 +1,185 @@
+"""The compiled attention as one differentiable function that saves its inputs and nothing else.
+
+A `torch.autograd.Function`: a `torch.library.custom_op` would be opaque to torch.compile, which
+gets the plain path instead, and costs more for each call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from g_selfatt.functional.backends.inputs import AttentionInputs
+from g_selfatt.functional.backends.streaming.dropout import weight_keys
+from g_selfatt.functional.backends.streaming.factors import Problem
+from g_selfatt.functional.backends.streaming.geometry import clip_table, plan, unclip_table
+from g_selfatt.functional.backends.streaming.images import view
+from g_selfatt.functional.backends.streaming.kernels_backward import backward
+from g_selfatt.functional.backends.streaming.kernels_forward import forward
+from g_selfatt.functional.backends.streaming.lanes import BYTES
+from g_selfatt.functional.backends.streaming.workers import run_all, share_out
+
+# A normaliser below this is computed again from the joint maximum. Terms that matter to a sum of
+# this size are larger than it times the precision, and so are all their factors: normal numbers.
+LEAST_NORMALISER = {torch.float32: 1e-20, torch.float64: 1e-200}
+PENALTY = -1e30  # of a key outside the image: vanishes after exp, and is finite
+
+
+def attend(inputs: AttentionInputs) -> Tensor:
+    """The attention of `g_selfatt.functional.self_attention`, by the compiled kernels."""
+    # From the generator that torch.manual_seed sets, and without asking a device.
+    seed = int(torch.randint(2**62, ())) if inputs.dropout_rate > 0 else 0
+    return _Attention.apply(
+        inputs.query,
+        inputs.key,
+        inputs.value,
+        inputs.positional_table,
+        inputs.group_embedding,
+        inputs.group_index,
+        inputs.scale,
+        inputs.dropout_rate,
+        seed,
+    )
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        table: Tensor,
+        embedding: Tensor | None,
+        index: Tensor | None,
+        *options: Any,
+    ) -> Tensor:
+        ctx.save_for_backward(query, key, value, table, embedding, index)
+        ctx.options = options
+        call = _Call(query, key, value, table, embedding, index, *options)
+        return call.forward().to(query.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        # torch's own once_differentiable says nothing where d_out is a constant.
+        if torch.is_grad_enabled():
+            raise ValueError(
+                "create_graph=True: the compiled attention has no second derivatives, "
+                "choose backend='reference' for them"
+            )
+        call = _Call(*ctx.saved_tensors, *ctx.options)
+        gradients = call.backward(d_out, ctx.needs_input_grad[:5])
+        typed = (
+            None if gradient is None or tensor is None else gradient.to(tensor.dtype)
+            for gradient, tensor in zip(gradients, ctx.saved_tensors, strict=False)
+        )
+        return (*typed, None, None, None, None)
+
+
+class _Call:
+    """The inputs as the kernels take them."""
+
+    def __init__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        table: Tensor,
+        embedding: Tensor | None,
+        index: Tensor | None,
+        scale: float,
+        dropout_rate: float,
+        seed: int,
+    ) -> None:
+        self.shape, self.table_shape = query.shape, table.shape
+        self.units, self.channels = query.shape[0] * query.shape[1], query.shape[2]
+        # The projections put the heads inside the channels; what is returned lies as the query.
+        self.heads_inside = query.stride(1) < query.stride(2)
+        self.dtype = dtype = torch.promote_types(query.dtype, torch.float32)
+        self.lanes = BYTES // dtype.itemsize
+        self.kept = 1 - dropout_rate
+        height, width, *window = *query.shape[4:], *table.shape[2:]
+        self.geometry = geometry = plan((height, width), (window[0], window[1]), self.lanes)
+        outputs, elements = len(table), query.shape[3]
+        clipped = clip_table(table.detach(), geometry.window).to(dtype)
+        if embedding is None or index is None:  # lifting: a group score of zero
+            embedding = query.new_zeros(1, 0)
+            index = torch.zeros(outputs, elements, elements, dtype=torch.int64)
+        offsets = geometry.window[0] * geometry.window[1]
+        self.problem = Problem(
+            view(query.to(dtype)),
+            view(key.to(dtype)),
+            view(value.to(dtype)),
+            scale,
+            clipped.flatten(2).mT.contiguous().numpy(),
+            embedding.detach().to(dtype).contiguous().numpy(),
+            index.contiguous().numpy(),
+            np.where(geometry.inside, 0.0, PENALTY).astype(clipped.numpy().dtype),
+            geometry.blocks,
+            self.channels,
+            (height, width, geometry.stride, geometry.margin),
+            geometry.window,
+            seed,
+            round(dropout_rate * 2**32),
+            weight_keys(seed, elements * offsets if dropout_rate > 0 else 0),
+        )
+
+    def _empty_image(self, parts: int, elements: int) -> Tensor:
+        """``(parts, B, heads, c, elements, H, W)``."""
+        batch, heads, channels, _, *size = self.shape
+        if self.heads_inside:
+            shape = (parts, batch, channels, heads, elements, *size)
+            return torch.empty(shape, dtype=self.dtype).transpose(2, 3)
+        return torch.empty(parts, batch, heads, channels, elements, *size, dtype=self.dtype)
+
+    def forward(self) -> Tensor:
+        """``(B, heads, c, |H|, H, W)``."""
+        out = self._empty_image(1, self.table_shape[0])
+        image, least = view(out), LEAST_NORMALISER[self.dtype]
+
+        def work(task: tuple[int, int, int, int, int]) -> None:
+            forward(self.problem, image, self.kept, *task[:4], self.lanes, least)
+
+        run_all(work, share_out(self.units, len(self.geometry.blocks)))
+        return out[0]
+
+    def backward(self, d_out: Tensor, wanted: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+        """The gradients of query, key, value, table and embedding, None where not wanted."""
+        problem, units, elements = self.problem, self.units, self.shape[3]
+        tasks = share_out(units, len(self.geometry.blocks))
+        parts = tasks[-1][4] + 1
+        wants_scores = wanted[0] or wanted[1] or wanted[3] or wanted[4]
+        d_query = self._empty_image(1, elements)
+        d_key, d_value = (self._empty_image(parts, elements) for _ in range(2))
+        d_table = torch.empty(parts, units, *problem.table.shape, dtype=self.dtype)
+        d_embedding = torch.empty(parts, units, *problem.embedding.shape, dtype=self.dtype)
+        arguments = (
+            problem,
+            view(d_out.to(self.dtype)),
+            self.kept,
+            *(view(image) for image in (d_query, d_key, d_value)),
+            d_table.numpy(),
+            d_embedding.numpy(),
+            wants_scores,
+            *wanted[:3],
+        )
+
+        def work(task: tuple[int, int, int, int, int]) -> None:
+            backward(*arguments, *task, self.lanes, LEAST_NORMALISER[self.dtype])
+
+        run_all(work, tasks)
+
+        def total(image: Tensor) -> Tensor:
+            return image[0] if parts == 1 else image.sum(0)
+
+        table = d_table.sum((0, 1)).mT.unflatten(-1, self.geometry.window)
+        return (
+            d_query[0] if wanted[0] else None,
+            total(d_key) if wanted[1] else None,
+            total(d_value) if wanted[2] else None,
+            unclip_table(table, self.table_shape) if wanted[3] else None,
+            d_embedding.sum((0, 1)) if wanted[4] else None,
+        )

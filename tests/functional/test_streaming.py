@@ -1,0 +1,213 @@
+"""The compiled attention against the reference, and what it promises beside its numbers."""
+
+import logging
+
+import pytest
+import torch
+
+from g_selfatt import groups
+from g_selfatt.functional import group_index, self_attention
+from g_selfatt.functional.backends import AttentionInputs, select_backend, streaming
+
+pytest.importorskip("numba")
+
+
+def make_inputs(group, size, window, *, lifting=False, heads=2, c=7, dtype=torch.float64):
+    group = groups.get(group)
+    elements, d = (1, c) if lifting else (group.num_elements, 2 * (c // 3))
+    images = [torch.randn(2, heads, c, elements, *size, dtype=dtype) for _ in range(3)]
+    table = torch.randn(group.num_elements, d, *window, dtype=dtype)
+    if lifting:
+        return [*images, table]
+    embedding = torch.randn(group.num_elements, c - d, dtype=dtype)
+    return [*images, table, embedding, group_index(group, "equivariant")]
+
+
+def outputs_and_gradients(backend, inputs, dtype=None, **options):
+    inputs = [t.detach().to(dtype) if t.is_floating_point() else t for t in inputs]
+    floats = [t.requires_grad_() for t in inputs if t.is_floating_point()]
+    out = self_attention(*inputs, scale=0.3, backend=backend, **options)
+    weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)
+    return [out, *torch.autograd.grad((out * weights).sum(), floats)]
+
+
+def errors(got, expected):
+    """The largest error, relative to the largest number of its tensor; some are zero but for
+    rounding (a softmax does not see what all its scores share), and relative to the others'."""
+    largest = [e.abs().max().item() if e.numel() else 0.0 for e in expected]
+    scales = [max(one, max(largest) / 10) for one in largest]
+    pairs = zip(got, expected, scales, strict=True)
+    return max((g - e).abs().max().item() / scale for g, e, scale in pairs if g.numel())
+
+
+CASES = [
+    ("p4m", (3, 4), (3, 3)),
+    ("p4", (6, 19), (5, 5)),  # registers that go through the ends of rows, and rows in two
+    ("mz2", (4, 16), (5, 3)),  # rows that registers fit
+    ("z2", (9, 20), (5, 5)),
+    ("p4", (3, 4), (5, 7)),  # global
+    ("mz2", (2, 19), (3, 37)),  # global, row by row
+    ("p4", (2, 5), (9, 3)),  # a window larger than the image
+    ("p4", (1, 1), (5, 5)),
+    ("p16", (2, 3), (3, 1)),
+]
+
+
+@pytest.mark.parametrize("lifting", [False, True])
+@pytest.mark.parametrize(("group", "size", "window"), CASES)
+def test_equal_to_the_reference(group, size, window, lifting):
+    inputs = make_inputs(group, size, window, lifting=lifting)
+    expected = outputs_and_gradients("reference", inputs)
+    assert errors(outputs_and_gradients("streaming", inputs), expected) < 1e-13
+    single = outputs_and_gradients("streaming", inputs, torch.float32)
+    assert errors(single, expected) < 1e-5
+
+
+@pytest.mark.parametrize("lifting", [False, True])
+@pytest.mark.parametrize("factor", [100, 1e4])
+def test_factors_that_underflow(factor, lifting):
+    """The maxima of the factors are far from that of their sum."""
+    inputs = make_inputs("p4", (5, 6), (5, 5), lifting=lifting)
+    inputs[0] *= factor
+    expected = outputs_and_gradients("reference", inputs)
+    assert errors(outputs_and_gradients("streaming", inputs), expected) < 1e-10
+    single = outputs_and_gradients("reference", inputs, torch.float32)
+    bound = max(1e-5, 5 * errors(single, expected))  # scores of 1e4 leave few digits to anybody
+    assert errors(outputs_and_gradients("streaming", inputs, torch.float32), expected) < bound
+
+
+@pytest.mark.parametrize(("heads", "c"), [(1, 1), (16, 2), (3, 13)])
+def test_any_number_of_heads_and_channels(heads, c):
+    inputs = make_inputs("p4", (3, 5), (3, 3), heads=heads, c=c)
+    expected = outputs_and_gradients("reference", inputs)
+    assert errors(outputs_and_gradients("streaming", inputs), expected) < 1e-13
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_nothing_but_the_order_of_sums(threads):
+    inputs = make_inputs("p4", (9, 20), (3, 3), heads=1)
+    expected = outputs_and_gradients("reference", inputs)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        got, again = (outputs_and_gradients("streaming", inputs) for _ in range(2))
+    finally:
+        torch.set_num_threads(before)
+    assert errors(got, expected) < 1e-13
+    assert all(torch.equal(a, b) for a, b in zip(got, again, strict=True))
+
+
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (3,), (4,), (0, 2)])
+def test_gradients_of_some_inputs_alone(wanted):
+    inputs = make_inputs("p4", (3, 5), (3, 3))
+    expected = outputs_and_gradients("reference", inputs)[1:]
+    leaves = [inputs[i].requires_grad_() for i in wanted]
+    out = self_attention(*inputs, scale=0.3, backend="streaming")
+    weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)
+    got = torch.autograd.grad((out * weights).sum(), leaves)
+    assert errors(got, [expected[i] for i in wanted]) < 1e-13
+
+
+def test_half_precision_is_computed_in_single_and_comes_back():
+    inputs = make_inputs("p4", (5, 6), (3, 3))
+    inputs = [t.bfloat16() if t.is_floating_point() else t for t in inputs]
+    expected = outputs_and_gradients("reference", inputs, torch.float64)
+    got = outputs_and_gradients("streaming", inputs, torch.bfloat16)
+    eager = outputs_and_gradients("reference", inputs, torch.bfloat16)
+    assert {t.dtype for t in got} == {torch.bfloat16}
+    assert errors(got, expected) <= 2 * errors(eager, expected)
+
+
+def test_autocast_leaves_the_numbers_alone():
+    inputs = make_inputs("p4", (5, 6), (3, 3), dtype=torch.float32)
+    expected = self_attention(*inputs, scale=0.3, backend="streaming")
+    with torch.autocast("cpu", torch.bfloat16):
+        got = self_attention(*inputs, scale=0.3, backend="streaming")
+    assert torch.equal(got, expected)
+
+
+def test_nan_and_inf_are_not_hidden():
+    for bad in (torch.nan, torch.inf):
+        inputs = make_inputs("p4", (3, 5), (3, 3))
+        inputs[1][0, 0, 0, 0, 1, 2] = bad
+        out = self_attention(*inputs, scale=0.3, backend="streaming")
+        expected = self_attention(*inputs, scale=0.3, backend="reference")
+        assert torch.equal(out.isnan(), expected.isnan()) and out.isnan().any()
+
+
+def test_second_derivatives_raise():
+    inputs = make_inputs("p4", (3, 3), (3, 3))
+    q = inputs[0].requires_grad_()
+    out = self_attention(*inputs, scale=0.3, backend="streaming")
+    with pytest.raises(ValueError, match="no second derivatives, choose backend='reference'"):
+        torch.autograd.grad(out.sum(), q, create_graph=True)
+
+
+@pytest.mark.parametrize("lifting", [False, True])
+def test_dropped_gradients_are_those_of_the_same_mask(lifting):
+    """By finite differences: the seed fixes the mask."""
+    inputs = make_inputs("mz2", (2, 3), (3, 3), c=4, lifting=lifting)
+    floats = [t.requires_grad_() for t in inputs if t.is_floating_point()]
+
+    def attend(*floats):
+        torch.manual_seed(3)
+        return self_attention(
+            *floats, *inputs[5:], scale=0.3, dropout_rate=0.4, backend="streaming"
+        )
+
+    assert torch.autograd.gradcheck(attend, floats)
+
+
+def test_dropped_weights_are_independent_of_each_other():
+    """Values that mark one key each show the mask itself; neighbours of all kinds are uncorrelated.
+
+    With equal scores, lifting to one element: out = mask · keys' values / (keys · kept share).
+    """
+    q = torch.zeros(24, 9, 9, 1, 12, 12)
+    v = torch.zeros_like(q)
+    rows, columns = torch.arange(12)[:, None] % 3, torch.arange(12) % 3
+    for c in range(9):  # every 3×3 window holds one pixel of each class c
+        v[:, :, c, 0] = rows * 3 + columns == c
+    out = self_attention(
+        q, q, v, torch.zeros(1, 9, 3, 3), scale=1.0, dropout_rate=0.3, backend="streaming"
+    )
+    kept = (out[..., 0, 1:-1, 1:-1] > 0).double()  # (b, n, class of the key, y, x)
+    assert kept.mean().item() == pytest.approx(0.7, abs=0.003)
+    kept -= kept.mean()
+    for axis in range(5):
+        n = kept.shape[axis] - 1
+        pairs = kept.narrow(axis, 0, n) * kept.narrow(axis, 1, n)
+        deviations = pairs.mean() / (0.21 / pairs.numel() ** 0.5)
+        assert abs(deviations) < 4.5
+
+
+def test_a_traced_model_takes_the_plain_path():
+    inputs = make_inputs("p4", (3, 4), (3, 3))
+
+    class Attention(torch.nn.Module):
+        def forward(self, query, key, value):
+            return self_attention(query, key, value, *inputs[3:], scale=0.3, backend="streaming")
+
+    exported = torch.export.export(Attention(), tuple(inputs[:3])).module()
+    expected = self_attention(*inputs, scale=0.3, backend="reference")
+    torch.testing.assert_close(exported(*inputs[:3]), expected)
+
+
+def test_auto_takes_what_is_compiled():
+    inputs = make_inputs("p4", (12, 12), (5, 5), dtype=torch.float32)
+    assert select_backend("auto", AttentionInputs(*inputs, 1.0, 0.0)).name == "streaming"
+
+
+def test_without_numba_the_reason_is_logged_once(monkeypatch, caplog):
+    monkeypatch.setattr(streaming.importlib.util, "find_spec", lambda name: None)
+    streaming._why_no_numba.cache_clear()
+    streaming._log_once.cache_clear()
+    inputs = make_inputs("p4", (3, 4), (3, 3))
+    try:
+        with caplog.at_level(logging.INFO):
+            got = [self_attention(*inputs, scale=0.3, backend="streaming") for _ in range(2)]
+    finally:
+        streaming._why_no_numba.cache_clear()
+    assert [r.message for r in caplog.records if "Numba is not installed" in r.message] != []
+    assert len(caplog.records) == 1
+    torch.testing.assert_close(got[1], self_attention(*inputs, scale=0.3, backend="reference"))
