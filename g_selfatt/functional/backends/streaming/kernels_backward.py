@@ -8,11 +8,12 @@ dq = dA·k + dP·T + dR·E,     dk += dA·q,     dT += dP·q,     dE += dR·q
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit, uint32
 
+from g_selfatt.functional.backends.streaming.caching import compile_kernel, sources_digest
 from g_selfatt.functional.backends.streaming.contractions import (
     combine,
     combine_table,
@@ -41,7 +42,6 @@ from g_selfatt.functional.backends.streaming.lanes import (
     spread,
     store,
 )
-from g_selfatt.functional.backends.streaming.sources import sources_digest
 
 
 @njit
@@ -220,13 +220,12 @@ def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, ind
                 store(d_embedding, (t, c), multiply_add(u, load(query, (g, skipped + c)), e))
 
 
-def _entry_point(digest: int) -> Any:
-    @njit(nogil=True, cache=True)
+def _entry_point(digest: int) -> Callable:
     def run(*arguments):
         _backward(*arguments)
         return digest
 
-    return run
+    return compile_kernel(run)
 
 
 backward = _entry_point(sources_digest())  # takes the arguments of _backward

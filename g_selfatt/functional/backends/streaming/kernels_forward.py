@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit, uint32
 
+from g_selfatt.functional.backends.streaming.caching import compile_kernel, sources_digest
 from g_selfatt.functional.backends.streaming.contractions import combine
 from g_selfatt.functional.backends.streaming.dropout import drop, query_keys
 from g_selfatt.functional.backends.streaming.factors import (
@@ -27,7 +28,6 @@ from g_selfatt.functional.backends.streaming.lanes import (
     room,
     store,
 )
-from g_selfatt.functional.backends.streaming.sources import sources_digest
 
 
 @njit
@@ -77,13 +77,12 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
                 store(weights, (h, m, o), multiply_add(p, r, before))
 
 
-def _entry_point(digest: int) -> Any:
-    @njit(nogil=True, cache=True)
+def _entry_point(digest: int) -> Callable:
     def run(*arguments):
         _forward(*arguments)
         return digest
 
-    return run
+    return compile_kernel(run)
 
 
 forward = _entry_point(sources_digest())  # takes the arguments of _forward

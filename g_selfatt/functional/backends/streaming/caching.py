@@ -1,0 +1,35 @@
+"""Keep what Numba compiled from one process to the next, for exactly the sources it came from.
+
+Numba's cache notices a change of the file that a cached function is in, not of the files whose
+functions it calls; it does tell apart closures over different values. So a kernel's entry point is
+a closure over the checksum of them all.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from numba import njit
+
+
+def sources_digest() -> int:
+    """A checksum of all files of this package."""
+    digest = 0
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest = zlib.crc32(path.read_bytes(), digest)
+    return digest
+
+
+def compile_kernel(function: Callable) -> Callable:
+    """Compiled on its first call, without the interpreter's lock, and cached.
+
+    The cache is beside the sources, or in the user's cache directory where that is read-only.
+    """
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError as error:  # neither can be written
+        logging.getLogger(__name__).warning("compiled anew in every process: %s", error)
+        return njit(nogil=True)(function)
