@@ -52,11 +52,11 @@ _ADAM_CONSTANT = {"optimizer": "Adam", "lr": 1e-3, "scheduler": "constant"}
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "rotDigits": {
         "optimizer": "Adam",
-        "lr": 4e-3,
+        "lr": 5e-3,
         "scheduler": "one_cycle",
         "weight_decay": 1e-4,
         "batch_size": 16,
-        "epochs": 12,
+        "epochs": 10,
     },
     "rotMNIST": {**_ADAM_CONSTANT, "weight_decay": 1e-4, "batch_size": 8, "epochs": 300},
     "MNIST": {**_ADAM_CONSTANT, "weight_decay": 1e-4, "batch_size": 8, "epochs": 300},
