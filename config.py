@@ -52,10 +52,10 @@ _ADAM_CONSTANT = {"optimizer": "Adam", "lr": 1e-3, "scheduler": "constant"}
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "rotDigits": {
         "optimizer": "Adam",
-        "lr": 5e-3,
+        "lr": 4e-3,
         "scheduler": "one_cycle",
         "weight_decay": 1e-4,
-        "batch_size": 16,
+        "batch_size": 8,
         "epochs": 10,
     },
     "rotMNIST": {**_ADAM_CONSTANT, "weight_decay": 1e-4, "batch_size": 8, "epochs": 300},
