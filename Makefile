@@ -5,7 +5,7 @@
 #   make test VENV=/path/to/new/environment    another place for the environment than .venv
 
 VENV ?= .venv
-ifdef PYTHON
+ifeq ($(origin PYTHON),command line)
 environment tools:
 else
 PYTHON := $(VENV)/bin/python

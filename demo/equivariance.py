@@ -56,7 +56,7 @@ def draw(layers: nn.Module, model: models.GroupTransformer, image: Tensor) -> Fi
     rows = [
         ("input f", image, "N(f)", features),
         ("input 90°·f", turned, "N(90°·f)", of_turned),
-        (None, None, "difference", difference),
+        (None, None, "", difference),
     ]
     for row, (input_name, pixels, name, maps) in zip(axes, rows, strict=True):
         row[0].axis("off")
@@ -68,7 +68,7 @@ def draw(layers: nn.Module, model: models.GroupTransformer, image: Tensor) -> Fi
             row[0].text(0.5, 0.5, text, ha="center", va="center", fontsize=12)
         for h, axis in enumerate(row[1:]):
             drawn = axis.imshow(maps[0, CHANNEL, h], cmap="viridis", vmin=low, vmax=high)
-            axis.set_title(f"{name}, h = {90 * h}°", fontsize=12)
+            axis.set_title(f"{name}  h = {90 * h}°".strip(), fontsize=12)
             axis.set_xticks([])
             axis.set_yticks([])
     bar = figure.colorbar(drawn, ax=axes[:, -1], shrink=0.8)

@@ -33,10 +33,10 @@ def test_arrows_point_down_only(package):
 
 
 def test_the_library_needs_torch_alone():
-    """numba and triton, where the library uses them, are optional."""
+    """Numba, and what comes with it, is optional: imported on first use alone."""
     names = {name for path in (REPOSITORY / "g_selfatt").rglob("*.py") for name in imported(path)}
     foreign = names - set(sys.stdlib_module_names) - {"g_selfatt"}
-    assert foreign <= {"torch", "numba", "numpy", "triton"}
+    assert foreign <= {"torch", "numba", "llvmlite", "numpy"}
 
 
 def test_library_and_models_import_without_torchvision():
@@ -53,3 +53,12 @@ def test_files_are_short():
         inside = path.relative_to(REPOSITORY).parts[0]
         if inside in OURS or path.parent == REPOSITORY:
             assert len(path.read_text().splitlines()) <= 300, path
+
+
+def test_the_library_imports_and_runs_without_numba():
+    program = (
+        "import sys; sys.modules['numba'] = None; sys.modules['llvmlite'] = None\n"
+        "import torch, models\n"
+        "models.create_model('p4sa', 'rotDigits')(torch.zeros(1, 1, 12, 12)).sum().backward()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
