@@ -114,8 +114,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
         os.kill(os.getpid(), signal.SIGINT)  # what Ctrl-C sends
 
     monkeypatch.setattr(job, "save_state", save_and_be_interrupted)
+    # Whoever starts the tests in the background has Ctrl-C ignored, and Python then inherits that.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(Interrupted, match="the same command goes on from epoch 2 of 3") as caught:
         run(*overrides)
+    signal.signal(signal.SIGINT, inherited)
     assert caught.value.exit_code == 130
     folder = folder_of(config)
     assert {path.name for path in folder.iterdir()} >= {STATE, CONFIG}

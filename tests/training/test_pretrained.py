@@ -90,7 +90,7 @@ def test_a_path_names_the_folder_and_its_configuration_is_compared(run, tmp_path
     path = f"path={tmp_path / 'mine'}"
     trained = run(ONE, path)
     assert run(ONE, path, "pretrained=True") == trained
-    with pytest.raises(WeightsError, match=r"another configuration \(lr is 0.003 there and 0.5 he"):
+    with pytest.raises(WeightsError, match=r"another configuration \(lr is 0.004 there and 0.5 he"):
         run(ONE, path, "pretrained=True", "lr=0.5")
     with pytest.raises(WeightsError, match=r"looked for .*absent/weights\.safetensors"):
         run(ONE, f"path={tmp_path / 'absent'}", "pretrained=True")

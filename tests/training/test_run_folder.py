@@ -83,7 +83,7 @@ def test_a_path_replaces_the_name_and_protects_what_it_holds(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / STATE).touch()
     (tmp_path / "mine" / CONFIG).write_text(json.dumps(config("lr=0.5").to_dict()))
-    with pytest.raises(ConfigError, match=r"another configuration \(lr is 0.5 there and 0.003 her"):
+    with pytest.raises(ConfigError, match=r"another configuration \(lr is 0.5 there and 0.004 her"):
         claim(given)
 
 
