@@ -7,25 +7,25 @@ all per lane (query pixel). With X (a, c), S (a, m, o) and images Y (c, m, posit
     combine    X[a,c]          =     Σ_{m,o} S[a,m,o]·Y[c,m,p+o]      outputs, and ∂/∂query
     scatter    Y[c,m,p+o]     +=       Σ_a   S[a,m,o]·X[a,c]          ∂/∂key, ∂/∂value
 
-Sums run in registers, four at a time where there are as many: a sum waits for its last addition.
+Sums run in registers, four at a time, of four elements or else of four offsets or channels (beyond
+the last, the last once more): a sum waits for its last addition.
 """
 
 from __future__ import annotations
 
-from numba import njit
-
+from g_selfatt.functional.backends.streaming.compiling import inner
 from g_selfatt.functional.backends.streaming.lanes import full, load, multiply_add, spread, store
 
 
-@njit
+@inner
 def correlate(scores, vectors, images, start, positions, offsets):
     """S[a,m,o] = start[p+o] + Σ_c X[a,c]·Y[c,m,p+o]; X, S in registers, start (position,)."""
     elements, channels = vectors.shape[:2]
+    tiled, last = elements - elements % 4, offsets - 1
     for m in range(images.shape[1]):
-        for o in range(offsets):
+        for o in range(offsets if tiled else 0):
             at = positions[o]
             first = load(start, (at,))
-            tiled = elements - elements % 4
             for a in range(0, tiled, 4):
                 s0, s1, s2, s3 = first, first, first, first
                 for c in range(channels):
@@ -38,15 +38,25 @@ def correlate(scores, vectors, images, start, positions, offsets):
                 store(scores, (a + 1, m, o), s1)
                 store(scores, (a + 2, m, o), s2)
                 store(scores, (a + 3, m, o), s3)
-            for a in range(tiled, elements):
-                s0 = first
+        for a in range(tiled, elements):
+            for o in range(0, offsets, 4):
+                o1, o2, o3 = min(o + 1, last), min(o + 2, last), min(o + 3, last)
+                p0, p1, p2, p3 = positions[o], positions[o1], positions[o2], positions[o3]
+                s0, s1 = load(start, (p0,)), load(start, (p1,))
+                s2, s3 = load(start, (p2,)), load(start, (p3,))
                 for c in range(channels):
-                    y = load(images, (c, m, at))
-                    s0 = multiply_add(load(vectors, (a, c)), y, s0)
+                    x = load(vectors, (a, c))
+                    s0 = multiply_add(x, load(images, (c, m, p0)), s0)
+                    s1 = multiply_add(x, load(images, (c, m, p1)), s1)
+                    s2 = multiply_add(x, load(images, (c, m, p2)), s2)
+                    s3 = multiply_add(x, load(images, (c, m, p3)), s3)
                 store(scores, (a, m, o), s0)
+                store(scores, (a, m, o1), s1)
+                store(scores, (a, m, o2), s2)
+                store(scores, (a, m, o3), s3)
 
 
-@njit
+@inner
 def combine(vectors, scores, images, positions, offsets):
     """X[a,c] = Σ_{m,o} S[a,m,o]·Y[c,m,p+o]."""
     elements, channels = vectors.shape[:2]
@@ -90,7 +100,7 @@ def combine(vectors, scores, images, positions, offsets):
             c += 4
 
 
-@njit
+@inner
 def scatter(images, scores, vectors, positions, offsets):
     """Y[c,m,p+o] += Σ_a S[a,m,o]·X[a,c].
 
@@ -119,13 +129,13 @@ def scatter(images, scores, vectors, positions, offsets):
                     store(images, (c, m, at), y)
 
 
-@njit
+@inner
 def correlate_table(scores, vectors, table, start, positions, ids, offsets):
     """P[h,g,o] = start[p+o] + Σ_{c<d} X[g,c]·T[h,o,c]; T (|H|, K, d) is the same for all lanes."""
     elements, depth = vectors.shape[0], table.shape[2]
-    tiled = elements - elements % 4
+    tiled, last = elements - elements % 4, offsets - 1
     for h in range(table.shape[0]):
-        for o in range(offsets):
+        for o in range(offsets if tiled else 0):
             w, first = ids[o], load(start, (positions[o],))
             for g in range(0, tiled, 4):
                 s0, s1, s2, s3 = first, first, first, first
@@ -139,14 +149,25 @@ def correlate_table(scores, vectors, table, start, positions, ids, offsets):
                 store(scores, (h, g + 1, o), s1)
                 store(scores, (h, g + 2, o), s2)
                 store(scores, (h, g + 3, o), s3)
-            for g in range(tiled, elements):
-                s0 = first
+        for g in range(tiled, elements):
+            for o in range(0, offsets, 4):
+                o1, o2, o3 = min(o + 1, last), min(o + 2, last), min(o + 3, last)
+                w0, w1, w2, w3 = ids[o], ids[o1], ids[o2], ids[o3]
+                s0, s1 = load(start, (positions[o],)), load(start, (positions[o1],))
+                s2, s3 = load(start, (positions[o2],)), load(start, (positions[o3],))
                 for c in range(depth):
-                    s0 = multiply_add(load(vectors, (g, c)), spread(table, (h, w, c)), s0)
+                    x = load(vectors, (g, c))
+                    s0 = multiply_add(x, spread(table, (h, w0, c)), s0)
+                    s1 = multiply_add(x, spread(table, (h, w1, c)), s1)
+                    s2 = multiply_add(x, spread(table, (h, w2, c)), s2)
+                    s3 = multiply_add(x, spread(table, (h, w3, c)), s3)
                 store(scores, (h, g, o), s0)
+                store(scores, (h, g, o1), s1)
+                store(scores, (h, g, o2), s2)
+                store(scores, (h, g, o3), s3)
 
 
-@njit
+@inner
 def combine_table(vectors, scores, table, ids, offsets):
     """X[g,c] += Σ_{h,o} S[h,g,o]·T[h,o,c] for the first d channels."""
     depth = table.shape[2]
@@ -170,7 +191,7 @@ def combine_table(vectors, scores, table, ids, offsets):
             c += 4
 
 
-@njit
+@inner
 def scatter_table(table, scores, vectors, ids, offsets):
     """T[h,o,c] += Σ_g S[h,g,o]·X[g,c], each lane for itself: (|H|, K, d) registers."""
     elements, depth = vectors.shape[0], table.shape[2]

@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint32, uint64
 
+from g_selfatt.functional.backends.streaming.compiling import inner
 from g_selfatt.functional.backends.streaming.lanes import counters, full, keep_where, shift_right
 
 
-@njit
+@inner
 def mix(value):
     """A 64-bit hash of a 64-bit integer (Steele, Lea & Flood's splitmix64)."""
     z = uint64(value) + uint64(0x9E3779B97F4A7C15)
@@ -33,7 +34,7 @@ def weight_keys(seed, count):
     return keys
 
 
-@njit
+@inner
 def query_keys(like, seed, row, position):
     """One 32-bit key for each lane, for a row (unit, h, g) and the lanes' positions."""
     key = mix(uint64(seed) ^ mix(uint64(row)))
@@ -43,7 +44,7 @@ def query_keys(like, seed, row, position):
     return bits ^ shift_right(bits, 15) ^ full(bits, uint32(key >> uint64(32)))
 
 
-@njit(forceinline=True)
+@njit(_nrt=False, forceinline=True)
 def drop(value, query_key, weight_key, threshold):
     """The value, or 0 with probability threshold / 2³²; threshold in every lane."""
     bits = (query_key ^ full(query_key, weight_key)) * full(query_key, uint32(0x21F0AAAD))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from g_selfatt.functional.backends.streaming.compiling import inner
 from g_selfatt.functional.backends.streaming.contractions import correlate, correlate_table
 from g_selfatt.functional.backends.streaming.images import read
 from g_selfatt.functional.backends.streaming.lanes import (
@@ -100,7 +101,7 @@ def make_scratch(problem, lanes):
     )
 
 
-@njit
+@inner
 def read_unit(problem, scratch, unit):
     """Copy query, key and value of one unit."""
     read(scratch.queries, problem.query, unit, problem.layout, problem.scale)
@@ -108,7 +109,7 @@ def read_unit(problem, scratch, unit):
     read(scratch.values, problem.value, unit, problem.layout, 1.0)
 
 
-@njit
+@inner
 def positions_of(problem, first_block, last_block):
     """The positions [least, most) that some blocks are responsible for."""
     blocks = problem.blocks
@@ -118,21 +119,23 @@ def positions_of(problem, first_block, last_block):
     return blocks[first_block, 0], most
 
 
-@njit
+@inner
 def look_around(problem, scratch, block):
     """List the offsets in sight of a block; returns its first position and their number."""
     first, top, bottom, left, right = problem.blocks[block]
     height, width = problem.window
     n = 0
-    for i in range(top, bottom):
-        for j in range(left, right):
+    # Rows inside columns: neighbours in a row overlap in memory, and a processor that reads what it
+    # has only just written, shifted by one, waits.
+    for j in range(left, right):
+        for i in range(top, bottom):
             scratch.ids[n] = i * width + j
             scratch.positions[n] = first + (i - height // 2) * problem.layout[2] + j - width // 2
             n += 1
     return first, n
 
 
-@njit
+@inner
 def copy_block(vectors, images, first):
     """X[a,c] = Y[c,a,first…]."""
     for a in range(vectors.shape[0]):
@@ -140,7 +143,7 @@ def copy_block(vectors, images, first):
             store(vectors, (a, c), load(images, (c, a, first)))
 
 
-@njit
+@inner
 def paste_block(images, vectors, first):
     """Y[c,a,first…] = X[a,c]."""
     for c in range(vectors.shape[1]):
@@ -148,7 +151,7 @@ def paste_block(images, vectors, first):
             store(images, (c, a, first), load(vectors, (a, c)))
 
 
-@njit
+@inner
 def compute_factors(problem, scratch, first, offsets):
     """Fill the scores A, P, R and their exponentials for the block at ``first``."""
     copy_block(scratch.query, scratch.queries, first)
@@ -188,7 +191,7 @@ def compute_factors(problem, scratch, first, offsets):
                 store(exp_group, (h, g, m), exponential(load(group, (h, g, m)) - most))
 
 
-@njit
+@inner
 def _group_scores(group, query, embedding, index, by_row):
     """R[h,g,m] = U[g, index[h,g,m]], U[g,t] = Σ_e q[g, c − e…]·E[t, e]."""
     depth = embedding.shape[1]
@@ -204,7 +207,7 @@ def _group_scores(group, query, embedding, index, by_row):
                 store(group, (h, g, m), load(by_row, (index[h, g, m],)))
 
 
-@njit
+@inner
 def normalise(scratch, h, g, here, offsets, least):
     """Fill the coefficients eR / Z of (h, g); returns the rows of eA and eP that go with them.
 
@@ -240,7 +243,7 @@ def normalise(scratch, h, g, here, offsets, least):
     return elements, exp_position.shape[0] - 1
 
 
-@njit
+@inner
 def _joint_softmax(scratch, h, g, here, offsets):
     """The plain softmax of (h, g): exp(s − max) in the last row of eA, 1/Z as coefficients."""
     content, position, group = scratch.content, scratch.position, scratch.group

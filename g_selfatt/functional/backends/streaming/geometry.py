@@ -7,6 +7,7 @@ also for sixteen neighbouring queries at once, and also where these sit in two r
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,15 +41,19 @@ class Geometry:
         """Positions in all."""
         return self.size[0] * self.stride + 2 * self.margin
 
-    @property
+    @functools.cached_property
     def inside(self) -> NDArray[np.bool_]:
         """``(length,)``: which positions are pixels."""
         rows, columns = np.divmod(np.arange(self.length) - self.margin, self.stride)
         return (rows >= 0) & (rows < self.size[0]) & (columns < self.size[1])
 
 
+@functools.lru_cache(maxsize=256)
 def plan(size: tuple[int, int], window: tuple[int, int], lanes: int) -> Geometry:
-    """The cheaper of two ways to cover the image: through the rows' ends, or row by row."""
+    """The cheaper of two ways to cover the image: through the rows' ends, or row by row.
+
+    The result is shared between calls: do not write to it.
+    """
     window = (min(window[0], 2 * size[0] - 1), min(window[1], 2 * size[1] - 1))
     height, width = size
     reach = window[1] // 2

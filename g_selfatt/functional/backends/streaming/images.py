@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from numba import njit
 from torch import Tensor
+
+from g_selfatt.functional.backends.streaming.compiling import inner
 
 
 class Image(NamedTuple):
@@ -34,7 +35,7 @@ def view(tensor: Tensor) -> Image:
     return Image(memory.numpy(), tensor.stride(), tensor.shape[2])
 
 
-@njit
+@inner
 def read(padded, image, unit, layout, factor):
     """Fill the pixels of ``padded`` (c, elements, length) with factor · one unit of the image."""
     _, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
@@ -57,7 +58,7 @@ def read(padded, image, unit, layout, factor):
                         to[x] = memory[at + x * of_pixel] * factor
 
 
-@njit
+@inner
 def write(image, padded, unit, part, layout, least, most, factor):
     """Write factor · the pixels of ``padded`` at positions [least, most) to one unit."""
     of_part, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides

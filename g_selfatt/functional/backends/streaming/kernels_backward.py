@@ -13,7 +13,11 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit, uint32
 
-from g_selfatt.functional.backends.streaming.caching import compile_kernel, sources_digest
+from g_selfatt.functional.backends.streaming.compiling import (
+    compile_kernel,
+    inner,
+    sources_digest,
+)
 from g_selfatt.functional.backends.streaming.contractions import (
     combine,
     combine_table,
@@ -139,7 +143,7 @@ def _backward(
             _sum_lanes(d_embedding[part, unit], embeddings)
 
 
-@njit
+@inner
 def _sum_lanes(target, lanes):
     """The last axis summed."""
     flat, rows = target.reshape(-1), lanes.reshape(-1, lanes.shape[-1])
@@ -147,7 +151,7 @@ def _sum_lanes(target, lanes):
         flat[i] = rows[i].sum()
 
 
-@njit
+@inner
 def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, offsets, least):
     """p and p·mask·dW of one (h, g) into ``share``, mask·p added to W; returns D."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
@@ -179,7 +183,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     return inner
 
 
-@njit
+@inner
 def _score_gradients(share, inner, d_content, d_position, d_group, h, g, offsets):
     """ds = p·mask·dW − p·D of one (h, g), summed into dA, dP and dR."""
     zero = full(inner, 0.0)
@@ -198,7 +202,7 @@ def _score_gradients(share, inner, d_content, d_position, d_group, h, g, offsets
         store(d_group, (h, g, m), total)
 
 
-@njit
+@inner
 def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, index):
     """dq[g] += Σ_t dU[g,t]·E[t] and dE[t] += Σ_g dU[g,t]·q[g], dU[g,t] = Σ_{h,m: φ = t} dR."""
     query, by_row = scratch.query, scratch.by_row

@@ -7,7 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit, uint32
 
-from g_selfatt.functional.backends.streaming.caching import compile_kernel, sources_digest
+from g_selfatt.functional.backends.streaming.compiling import (
+    compile_kernel,
+    inner,
+    sources_digest,
+)
 from g_selfatt.functional.backends.streaming.contractions import combine
 from g_selfatt.functional.backends.streaming.dropout import drop, query_keys
 from g_selfatt.functional.backends.streaming.factors import (
@@ -52,7 +56,7 @@ def _forward(problem, out, kept, first_unit, last_unit, first_block, last_block,
         write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
 
 
-@njit
+@inner
 def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least):
     """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position

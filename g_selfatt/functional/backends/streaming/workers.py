@@ -1,26 +1,23 @@
-"""Share the work of a kernel out among as many threads as torch uses.
+"""Share the work of a kernel out among torch's own threads.
 
-Kernels release the interpreter's lock, so that Python's own threads do: Numba's thread pools would
-be a second set beside torch's, and the one that is always there must not be entered from two
-threads at once.
+torch's OpenMP threads stay awake for some milliseconds after each operation: threads of our own
+would wait for the cores that these hold. So the kernels run on them. Where torch was built without
+OpenMP's C interface (macOS, Windows), Python's threads do the work; the kernels release the
+interpreter's lock. Numba's thread pools are not used: they too would be a second set.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 Task = TypeVar("Task")
-
-_lock = threading.Lock()
-_pools: dict[int, ThreadPoolExecutor] = {}
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)  # threads do not survive a fork
 
 
 def share_out(units: int, blocks: int) -> list[tuple[int, int, int, int, int]]:
@@ -41,16 +38,50 @@ def share_out(units: int, blocks: int) -> list[tuple[int, int, int, int, int]]:
     ]
 
 
-def run_all(work: Callable[[Task], None], tasks: Iterable[Task]) -> None:
+def run_all(work: Callable[[Task], None], tasks: Sequence[Task]) -> None:
     """Do all the tasks, on `torch.get_num_threads()` threads; raises what one of them raised."""
-    threads = torch.get_num_threads()
+    threads = min(torch.get_num_threads(), len(tasks))
     if threads == 1:
         for task in tasks:
             work(task)
         return
-    with _lock:
-        if threads not in _pools:
-            _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="g_selfatt")
-        pool = _pools[threads]
-    for _ in pool.map(work, tasks):
-        pass
+    errors: list[BaseException] = []
+    left = iter(tasks)  # each thread takes the next; the interpreter's lock makes that safe
+
+    def work_until_none_is_left(_: Any = None) -> None:
+        try:
+            for task in left:
+                work(task)
+        except BaseException as error:  # must not pass through C: raised below
+            errors.append(error)
+
+    parallel = _openmp_parallel()
+    if parallel is not None:
+        parallel(_REGION(work_until_none_is_left), None, threads, 0)
+    else:
+        list(_pool(threads).map(work_until_none_is_left, range(threads)))
+    if errors:
+        raise errors[0]
+
+
+_REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@functools.cache
+def _openmp_parallel() -> Callable | None:
+    """``GOMP_parallel(function, data, threads, flags)`` of the OpenMP that torch uses, if any."""
+    # Looked up in torch and what it is linked with, so it is that one and no other.
+    parallel = getattr(ctypes.CDLL(torch._C.__file__), "GOMP_parallel", None)
+    if parallel is not None:
+        parallel.argtypes = (_REGION, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+        parallel.restype = None
+    return parallel
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="g_selfatt")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork

@@ -1,4 +1,4 @@
-"""Keep what Numba compiled from one process to the next, for exactly the sources it came from.
+"""How the kernels are compiled: without counting references, and kept for the next process.
 
 Numba's cache notices a change of the file that a cached function is in, not of the files whose
 functions it calls; it does tell apart closures over different values. So a kernel's entry point is
@@ -13,6 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from numba import njit
+
+# For the functions inside a kernel, which are called many times and allocate nothing. Otherwise
+# each call would count a reference for each of its arrays, atomically: that took longer than the
+# arithmetic of a small one, and made threads wait for each other.
+inner = njit(_nrt=False)
 
 
 def sources_digest() -> int:
