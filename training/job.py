@@ -136,6 +136,7 @@ class _Job:
             lr=config.lr,
             momentum=config.optimizer_momentum,
             weight_decay=config.weight_decay,
+            fused=not self.precision.scales_loss,
         )
         scheduler = create_scheduler(
             config.scheduler,

@@ -14,6 +14,7 @@ def create_optimiser(
     lr: float,
     momentum: float,
     weight_decay: float,
+    fused: bool = True,
 ) -> Optimizer:
     """The optimiser that a configuration names.
 
@@ -23,11 +24,16 @@ def create_optimiser(
         lr: learning rate, which a scheduler then scales.
         momentum: of SGD; the others have their own (0.9, 0.999).
         weight_decay: an L2 term of the loss for Adam and SGD, as in the paper; decoupled for AdamW.
+        fused: all parameters in one pass, several times faster where they are many and small. Not
+            together with loss scaling: a fused optimiser leaves out a step that overflows without
+            telling, and the count of such steps would be lost.
 
     Returns:
         The optimiser.
     """
     if name == "SGD":
-        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        return torch.optim.SGD(
+            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused
+        )
     kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
-    return kind(parameters, lr=lr, weight_decay=weight_decay)
+    return kind(parameters, lr=lr, weight_decay=weight_decay, fused=fused)

@@ -45,6 +45,11 @@ class Precision:
         self._device_type = device.type
         self._scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
 
+    @property
+    def scales_loss(self) -> bool:
+        """Whether steps whose scaled gradients overflow are left out."""
+        return self._scaler.is_enabled()
+
     def autocast(self) -> AbstractContextManager:
         """The context in which the network runs forward; a no-op when amp is off."""
         if self.amp == "off":

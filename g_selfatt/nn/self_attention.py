@@ -16,6 +16,7 @@ from g_selfatt.nn.positional_encoding import (
     encode_by_table,
     position_mlp,
 )
+from g_selfatt.nn.table_cache import TableCache
 
 POSITIONAL_ENCODINGS = ("mlp", "table")
 
@@ -63,6 +64,7 @@ class SelfAttention(nn.Module):
         self.row_embedding, self.col_embedding = (
             self._make_position_embedding(channels) for _ in range(2)
         )
+        self._tables = TableCache()
         if group_encoding is not None:
             self.group_embedding = nn.Embedding(group.num_elements, mid_channels - 2 * channels)
             # Not persistent: it follows from the group and the name, and is no part of the weights.
@@ -107,6 +109,13 @@ class SelfAttention(nn.Module):
         )
 
     def _encode_positions(self, window: tuple[int, int]) -> Tensor:
+        """``(|H|, d, K_h, K_w)``; in eval mode and without gradients only once."""
+        if self.training or torch.is_grad_enabled():
+            return self._compute_table(window)
+        weights = (*self.row_embedding.parameters(), *self.col_embedding.parameters())
+        return self._tables.get(window, weights, lambda: self._compute_table(window))
+
+    def _compute_table(self, window: tuple[int, int]) -> Tensor:
         encode = encode_by_table if self.positional_encoding == "table" else encode_by_mlp
         return encode(
             self.row_embedding,

@@ -1,0 +1,115 @@
+"""The table of positions is reused as long as it is right, and never longer."""
+
+import copy
+
+import pytest
+import torch
+
+from g_selfatt import groups, nn
+
+
+@pytest.fixture
+def layer():
+    torch.manual_seed(0)
+    group = groups.get("p4")
+    return nn.GroupLocalSelfAttention(group, 3, 6, 3, 2, 3, 0.0, backend="reference").eval()
+
+
+@pytest.fixture
+def x():
+    return torch.randn(1, 3, 4, 5, 5)
+
+
+def evaluations(layer, run):
+    """How often the row MLP ran during ``run()``."""
+    calls = []
+    hook = layer.row_embedding.register_forward_hook(lambda *_: calls.append(1))
+    run()
+    hook.remove()
+    return len(calls)
+
+
+def output(layer, x):
+    with torch.no_grad():
+        return layer(x)
+
+
+def fresh(layer, x):
+    """The output of a copy that has never run."""
+    other = nn.GroupLocalSelfAttention(layer.group, 3, 6, 3, 2, 3, 0.0, backend="reference")
+    other.to(x.dtype).load_state_dict(layer.state_dict())
+    return output(other.eval(), x)
+
+
+def test_evaluated_once_in_eval_mode_and_each_time_where_gradients_are_wanted(layer, x):
+    assert evaluations(layer, lambda: [output(layer, x) for _ in range(3)]) == 1
+    assert evaluations(layer, lambda: [layer(x) for _ in range(3)]) == 3
+    layer.train()
+    assert evaluations(layer, lambda: [output(layer, x) for _ in range(3)]) == 3
+
+
+def test_another_window_has_another_table(x):
+    layer = nn.GroupSelfAttention(groups.get("p4"), 3, 6, 3, 2, 9, 0.0, backend="reference").eval()
+    small = x[..., :3, :4].contiguous()
+    expected = [layer(x), layer(small), layer(x)]
+    got = [output(layer, x), output(layer, small), output(layer, x)]
+    for a, b in zip(got, expected, strict=True):
+        assert torch.equal(a, b)
+
+
+def by_an_optimiser(layer):
+    layer(torch.randn(1, 3, 4, 5, 5)).sum().backward()
+    torch.optim.SGD(layer.parameters(), lr=1.0).step()
+
+
+def by_loading(layer):
+    layer.load_state_dict({k: v + 1.0 for k, v in layer.state_dict().items()})
+
+
+@torch.no_grad()
+def in_place(layer):
+    layer.col_embedding[3].bias.add_(1.0)
+
+
+def by_a_new_parameter(layer):
+    layer.col_embedding[3].weight = torch.nn.Parameter(layer.col_embedding[3].weight * 2)
+
+
+def by_new_data(layer):
+    layer.row_embedding[0].bias.data = torch.randn(16)
+
+
+@pytest.mark.parametrize(
+    "change", [by_an_optimiser, by_loading, in_place, by_a_new_parameter, by_new_data]
+)
+def test_a_change_of_the_weights_is_noticed(layer, x, change):
+    output(layer, x)
+    change(layer)
+    assert torch.equal(output(layer, x), fresh(layer, x))
+
+
+def test_another_precision_is_noticed(layer, x):
+    single = output(layer, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(output(layer, x), fresh(layer, x))
+    assert torch.equal(output(layer, x), single)
+    layer.double()
+    double = output(layer, x.double())
+    assert torch.equal(double, fresh(layer, x.double()))
+    assert (double - single).abs().max() < 1e-5
+
+
+def test_a_copy_has_a_cache_of_its_own(layer, x):
+    output(layer, x)
+    other = copy.deepcopy(layer)
+    in_place(other)
+    assert not torch.equal(output(other, x), output(layer, x))
+    assert torch.equal(output(other, x), fresh(other, x))
+
+
+def test_weights_made_in_inference_mode_are_not_cached(x):
+    with torch.inference_mode():
+        layer = nn.GroupLocalSelfAttention(groups.get("p4"), 3, 6, 3, 2, 3, 0.0).eval()
+        first = layer(x)
+        layer.col_embedding[3].bias.add_(1.0)
+        assert not torch.equal(layer(x), first)
