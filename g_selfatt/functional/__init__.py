@@ -1,6 +1,7 @@
 """The mathematics as pure functions of tensors: no parameters, no state."""
 
 from g_selfatt.functional.attention import self_attention
+from g_selfatt.functional.backends import use_backend
 from g_selfatt.functional.encoding import GROUP_ENCODINGS, group_index
 from g_selfatt.functional.pooling import invariant_pooling
 from g_selfatt.functional.positions import acted_offsets, window_offsets
@@ -15,5 +16,6 @@ __all__ = [
     "preserves_grid",
     "self_attention",
     "transform_plane",
+    "use_backend",
     "window_offsets",
 ]

@@ -6,6 +6,14 @@ from g_selfatt.functional.backends.registry import (
     Backend,
     check_backend_name,
     select_backend,
+    use_backend,
 )
 
-__all__ = ["BACKENDS", "AttentionInputs", "Backend", "check_backend_name", "select_backend"]
+__all__ = [
+    "BACKENDS",
+    "AttentionInputs",
+    "Backend",
+    "check_backend_name",
+    "select_backend",
+    "use_backend",
+]

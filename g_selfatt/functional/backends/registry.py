@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -38,6 +40,29 @@ BACKENDS = {
 }
 
 
+_everywhere: ContextVar[str | None] = ContextVar("everywhere", default=None)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Within it, all attention runs on one backend, whatever the layers were given.
+
+    ::
+
+        with use_backend("reference"):
+            expected = network(x)
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    check_backend_name(name)
+    before = _everywhere.set(name)
+    try:
+        yield
+    finally:
+        _everywhere.reset(before)
+
+
 def check_backend_name(name: str) -> None:
     """ValueError with the valid choices unless ``name`` is ``"auto"`` or a backend."""
     if name != "auto" and name not in BACKENDS:
@@ -47,10 +72,13 @@ def check_backend_name(name: str) -> None:
 def select_backend(name: str, inputs: AttentionInputs) -> Backend:
     """The backend called ``name``, or for ``"auto"`` the first that can run ``inputs``.
 
+    `use_backend` outranks ``name``.
+
     Raises:
         ValueError: an unknown name, or one that cannot run the inputs: the message says why.
     """
     check_backend_name(name)
+    name = _everywhere.get() or name
     if name != "auto":
         reason = BACKENDS[name].can_run(inputs)
         if reason is not None:

@@ -1,0 +1,127 @@
+"""Layers on every backend: the same outputs, the same gradients of all weights, equivariant."""
+
+import pytest
+import torch
+
+from g_selfatt import groups, nn, testing
+from g_selfatt.functional import use_backend
+from g_selfatt.functional.backends import streaming
+
+LAYERS = {
+    "lift_local": (nn.LiftLocalSelfAttention, 5),
+    "lift_global": (nn.LiftSelfAttention, 8),
+    "group_local": (nn.GroupLocalSelfAttention, 5),
+    "group_global": (nn.GroupSelfAttention, 8),
+}
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def path(request, monkeypatch):
+    """Each of streaming's paths in turn."""
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(streaming, "why_not_compiled", lambda inputs: "the test says so")
+    return request.param
+
+
+def make(kind, group, *, seed=0, dropout=0.0):
+    torch.manual_seed(seed)
+    layer, extent = LAYERS[kind]
+    layer = layer(groups.get(group), 5, 8, 6, 3, extent, dropout)
+    with torch.no_grad():  # zero biases would leave the encodings constant
+        for parameter in layer.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return layer
+
+
+def signal(kind, group, size=(6, 7)):
+    elements = [] if kind.startswith("lift") else [groups.get(group).num_elements]
+    return torch.randn(2, 5, *elements, *size)
+
+
+def outputs_and_gradients(layer, x, backend):
+    """The output, then the gradients of x and of every weight."""
+    x = x.detach().requires_grad_()
+    with use_backend(backend):
+        out = layer(x)
+    weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)
+    return [out, *torch.autograd.grad((out * weights).sum(), [x, *layer.parameters()])]
+
+
+def error(got, expected):
+    """The largest, relative to the largest number of its tensor; where that is zero but for
+    rounding (a softmax does not see what all its scores share), to the largest of all."""
+    largest = [e.abs().max().item() for e in expected]
+    scales = [one if one > 1e-9 * max(largest) else max(largest) for one in largest]
+    pairs = zip(got, expected, scales, strict=True)
+    return max((g - e).abs().max().item() / scale for g, e, scale in pairs)
+
+
+@pytest.mark.parametrize("group", ["z2", "mz2", "p4", "p8m"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_outputs_and_the_gradients_of_all_weights(path, kind, group):
+    layer, x = make(kind, group), signal(kind, group)
+    double = make(kind, group).double()
+    expected = outputs_and_gradients(double, x.double(), "reference")
+    assert error(outputs_and_gradients(double, x.double(), "streaming"), expected) < 1e-10
+    # In float32 the norm of the position MLPs magnifies rounding, the reference's own as well.
+    eager = error(outputs_and_gradients(layer, x, "reference"), expected)
+    assert error(outputs_and_gradients(layer, x, "streaming"), expected) < max(1e-5, 2 * eager)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_equivariant_below_1e9_in_float64(path, kind):
+    layer, x = make(kind, "p4m").double().eval(), signal(kind, "p4m", (6, 6)).double()
+    with use_backend("streaming"):
+        errors = testing.equivariance_error(layer, layer.group, x)
+    assert max(errors.values()) < 1e-9
+
+
+def test_positions_that_the_group_does_not_act_on_are_found_out(path):
+    layer, x = make("group_local", "p4m").double().eval(), signal("group_local", "p4m", (6, 6))
+    layer._compute_table = lambda window: torch.randn(8, 4, *window).double()
+    with use_backend("streaming"):
+        errors = testing.equivariance_error(layer, layer.group, x.double())
+    assert max(errors.values()) > 1e-3
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_autocast_costs_at_most_twice_what_it_costs_the_reference(path, kind):
+    layer, x = make(kind, "p4"), signal(kind, "p4")
+    expected = outputs_and_gradients(layer, x, "reference")
+    with torch.autocast("cpu", torch.bfloat16):
+        got = outputs_and_gradients(layer, x, "streaming")
+        eager = outputs_and_gradients(layer, x, "reference")
+    assert got[0].dtype == torch.bfloat16
+    assert 1e-4 < error(got, expected) <= 2 * error(eager, expected)
+
+
+def test_a_compiled_network_gives_the_same_numbers(path):
+    layer, x = make("group_local", "p4"), signal("group_local", "p4")
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    expected = outputs_and_gradients(layer, x, "reference")
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x), expected[0])
+    x.requires_grad_()
+    compiled(x).sum().backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all()
+
+
+def test_the_context_outranks_the_layer_and_ends(monkeypatch):
+    layer, x = make("group_local", "p4"), signal("group_local", "p4")
+    ran = []
+    layer.backend = "reference"
+    run = streaming.why_not_compiled
+    monkeypatch.setattr(streaming, "why_not_compiled", lambda i: ran.append(1) or run(i))
+    layer(x)
+    assert not ran
+    with use_backend("streaming"):
+        layer(x)
+        with use_backend("reference"):
+            layer(x)
+        assert len(ran) == 1
+    layer(x)
+    assert len(ran) == 1
+    with pytest.raises(ValueError, match="choose one of auto"), use_backend("fast"):
+        pass
