@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit, uint32
+from numba import uint32
 
 from g_selfatt.functional.backends.streaming.compiling import (
     compile_kernel,
@@ -46,101 +46,6 @@ from g_selfatt.functional.backends.streaming.lanes import (
     spread,
     store,
 )
-
-
-@njit
-def _backward(
-    problem,
-    d_out,  # (1, B, heads, c, |H|, H, W), an `Image` as the three that follow
-    kept,  # the share of the weights that dropout keeps
-    d_query,  # (1, B, heads, c, |G|, H, W)
-    d_key,  # (parts, B, heads, c, |G|, H, W)
-    d_value,  # (parts, B, heads, c, |G|, H, W)
-    d_table,  # (parts, units, |H|, K, d)
-    d_embedding,  # (parts, units, |H|, e)
-    wants_scores,  # whether any gradient but the value's is wanted
-    wants_query,
-    wants_key,
-    wants_value,
-    first_unit,
-    last_unit,
-    first_block,
-    last_block,
-    part,
-    lanes,
-    least,
-):
-    """Write the gradients of some units, as far as these blocks (this part) contribute."""
-    outputs, elements = problem.index.shape[:2]
-    channels, length, dtype = problem.channels, problem.penalty.shape[0], problem.penalty.dtype
-    scratch = make_scratch(problem, lanes)
-    most = scratch.content.shape[2]
-    blank = np.zeros(length, dtype)
-    d_outs = np.zeros((channels, outputs, length), dtype)
-    d_queries = np.empty((channels, elements, length), dtype)
-    d_keys = np.empty((channels, elements, length), dtype)
-    d_values = np.empty((channels, elements, length), dtype)
-    tables = room((*problem.table.shape, lanes), dtype)
-    embeddings = room((*problem.embedding.shape, lanes), dtype)
-    d_mixed = room((outputs, channels, lanes), dtype)  # dO (h, c)
-    d_weights = room((outputs, elements, most, lanes), dtype)  # dW (h, m, o)
-    weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
-    d_content = room((elements, elements, most, lanes), dtype)  # dA (g, m, o)
-    d_position = room((outputs, elements, most, lanes), dtype)  # dP (h, g, o)
-    d_group = room((outputs, elements, elements, lanes), dtype)  # dR (h, g, m)
-    share = room((2, elements, most, lanes), dtype)  # p and p·mask·dW of one (h, g)
-    d_vector = room((elements, channels, lanes), dtype)  # dq (g, c)
-    start, end = positions_of(problem, first_block, last_block)
-    for unit in range(first_unit, last_unit):
-        read_unit(problem, scratch, unit)
-        read(d_outs, d_out, unit, problem.layout, 1 / kept)
-        d_keys[:], d_values[:], tables[:], embeddings[:] = 0, 0, 0, 0
-        for block in range(first_block, last_block):
-            position, offsets = look_around(problem, scratch, block)
-            positions, ids = scratch.positions, scratch.ids
-            compute_factors(problem, scratch, position, offsets)
-            copy_block(d_mixed, d_outs, position)
-            correlate(d_weights, d_mixed, scratch.values, blank, positions, offsets)
-            for h in range(outputs):
-                for g in range(elements):
-                    inner = _share(
-                        problem,
-                        scratch,
-                        share,
-                        weights,
-                        d_weights,
-                        unit,
-                        h,
-                        g,
-                        position,
-                        offsets,
-                        least,
-                    )
-                    if wants_scores:
-                        _score_gradients(
-                            share, inner, d_content, d_position, d_group, h, g, offsets
-                        )
-            if wants_value:
-                scatter(d_values, weights, d_mixed, positions, offsets)
-            if wants_key:
-                scatter(d_keys, d_content, scratch.query, positions, offsets)
-            if wants_scores:
-                combine(d_vector, d_content, scratch.keys, positions, offsets)
-                combine_table(d_vector, d_position, problem.table, ids, offsets)
-                scatter_table(tables, d_position, scratch.query, ids, offsets)
-                _embedding_gradients(
-                    d_vector, embeddings, d_group, scratch, problem.embedding, problem.index
-                )
-                paste_block(d_queries, d_vector, position)
-        if wants_query:
-            write(d_query, d_queries, unit, 0, problem.layout, start, end, problem.scale)
-        if wants_key:
-            write(d_key, d_keys, unit, part, problem.layout, 0, length, 1.0)
-        if wants_value:
-            write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
-        if wants_scores:
-            _sum_lanes(d_table[part, unit], tables)
-            _sum_lanes(d_embedding[part, unit], embeddings)
 
 
 @inner
@@ -224,12 +129,102 @@ def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, ind
                 store(d_embedding, (t, c), multiply_add(u, load(query, (g, skipped + c)), e))
 
 
-def _entry_point(digest: int) -> Callable:
-    def run(*arguments):
-        _backward(*arguments)
+def _compile(digest: int) -> Callable:
+    def backward(
+        problem,
+        d_out,  # (1, B, heads, c, |H|, H, W), an `Image` as the three that follow
+        kept,  # the share of the weights that dropout keeps
+        d_query,  # (1, B, heads, c, |G|, H, W)
+        d_key,  # (parts, B, heads, c, |G|, H, W)
+        d_value,  # (parts, B, heads, c, |G|, H, W)
+        d_table,  # (parts, units, |H|, K, d)
+        d_embedding,  # (parts, units, |H|, e)
+        wants_scores,  # whether any gradient but the value's is wanted
+        wants_query,
+        wants_key,
+        wants_value,
+        first_unit,
+        last_unit,
+        first_block,
+        last_block,
+        part,
+        lanes,
+        least,
+    ):
+        """Write the gradients of some units, as far as these blocks (this part) contribute."""
+        outputs, elements = problem.index.shape[:2]
+        channels, length, dtype = problem.channels, problem.penalty.shape[0], problem.penalty.dtype
+        scratch = make_scratch(problem, lanes)
+        most = scratch.content.shape[2]
+        blank = np.zeros(length, dtype)
+        d_outs = np.zeros((channels, outputs, length), dtype)
+        d_queries = np.empty((channels, elements, length), dtype)
+        d_keys = np.empty((channels, elements, length), dtype)
+        d_values = np.empty((channels, elements, length), dtype)
+        tables = room((*problem.table.shape, lanes), dtype)
+        embeddings = room((*problem.embedding.shape, lanes), dtype)
+        d_mixed = room((outputs, channels, lanes), dtype)  # dO (h, c)
+        d_weights = room((outputs, elements, most, lanes), dtype)  # dW (h, m, o)
+        weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
+        d_content = room((elements, elements, most, lanes), dtype)  # dA (g, m, o)
+        d_position = room((outputs, elements, most, lanes), dtype)  # dP (h, g, o)
+        d_group = room((outputs, elements, elements, lanes), dtype)  # dR (h, g, m)
+        share = room((2, elements, most, lanes), dtype)  # p and p·mask·dW of one (h, g)
+        d_vector = room((elements, channels, lanes), dtype)  # dq (g, c)
+        start, end = positions_of(problem, first_block, last_block)
+        for unit in range(first_unit, last_unit):
+            read_unit(problem, scratch, unit)
+            read(d_outs, d_out, unit, problem.layout, 1 / kept)
+            d_keys[:], d_values[:], tables[:], embeddings[:] = 0, 0, 0, 0
+            for block in range(first_block, last_block):
+                position, offsets = look_around(problem, scratch, block)
+                positions, ids = scratch.positions, scratch.ids
+                compute_factors(problem, scratch, position, offsets)
+                copy_block(d_mixed, d_outs, position)
+                correlate(d_weights, d_mixed, scratch.values, blank, positions, offsets)
+                for h in range(outputs):
+                    for g in range(elements):
+                        inner = _share(
+                            problem,
+                            scratch,
+                            share,
+                            weights,
+                            d_weights,
+                            unit,
+                            h,
+                            g,
+                            position,
+                            offsets,
+                            least,
+                        )
+                        if wants_scores:
+                            _score_gradients(
+                                share, inner, d_content, d_position, d_group, h, g, offsets
+                            )
+                if wants_value:
+                    scatter(d_values, weights, d_mixed, positions, offsets)
+                if wants_key:
+                    scatter(d_keys, d_content, scratch.query, positions, offsets)
+                if wants_scores:
+                    combine(d_vector, d_content, scratch.keys, positions, offsets)
+                    combine_table(d_vector, d_position, problem.table, ids, offsets)
+                    scatter_table(tables, d_position, scratch.query, ids, offsets)
+                    _embedding_gradients(
+                        d_vector, embeddings, d_group, scratch, problem.embedding, problem.index
+                    )
+                    paste_block(d_queries, d_vector, position)
+            if wants_query:
+                write(d_query, d_queries, unit, 0, problem.layout, start, end, problem.scale)
+            if wants_key:
+                write(d_key, d_keys, unit, part, problem.layout, 0, length, 1.0)
+            if wants_value:
+                write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
+            if wants_scores:
+                _sum_lanes(d_table[part, unit], tables)
+                _sum_lanes(d_embedding[part, unit], embeddings)
         return digest
 
-    return compile_kernel(run)
+    return compile_kernel(backward)
 
 
-backward = _entry_point(sources_digest())  # takes the arguments of _backward
+backward = _compile(sources_digest())

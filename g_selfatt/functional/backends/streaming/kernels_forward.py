@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit, uint32
+from numba import uint32
 
 from g_selfatt.functional.backends.streaming.compiling import (
     compile_kernel,
@@ -34,28 +34,6 @@ from g_selfatt.functional.backends.streaming.lanes import (
 )
 
 
-@njit
-def _forward(problem, out, kept, first_unit, last_unit, first_block, last_block, lanes, least):
-    """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks."""
-    outputs, elements = problem.index.shape[:2]
-    scratch = make_scratch(problem, lanes)
-    most, dtype = scratch.content.shape[2], problem.penalty.dtype
-    weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
-    mixed = room((outputs, problem.channels, lanes), dtype)  # (h, c)
-    padded = np.empty((problem.channels, outputs, problem.penalty.shape[0]), dtype)
-    start, end = positions_of(problem, first_block, last_block)
-    for unit in range(first_unit, last_unit):
-        read_unit(problem, scratch, unit)
-        for block in range(first_block, last_block):
-            position, offsets = look_around(problem, scratch, block)
-            compute_factors(problem, scratch, position, offsets)
-            for h in range(outputs):
-                _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least)
-            combine(mixed, weights, scratch.values, scratch.positions, offsets)
-            paste_block(padded, mixed, position)
-        write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
-
-
 @inner
 def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least):
     """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
@@ -81,12 +59,29 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
                 store(weights, (h, m, o), multiply_add(p, r, before))
 
 
-def _entry_point(digest: int) -> Callable:
-    def run(*arguments):
-        _forward(*arguments)
+def _compile(digest: int) -> Callable:
+    def forward(problem, out, kept, first_unit, last_unit, first_block, last_block, lanes, least):
+        """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks."""
+        outputs, elements = problem.index.shape[:2]
+        scratch = make_scratch(problem, lanes)
+        most, dtype = scratch.content.shape[2], problem.penalty.dtype
+        weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
+        mixed = room((outputs, problem.channels, lanes), dtype)  # (h, c)
+        padded = np.empty((problem.channels, outputs, problem.penalty.shape[0]), dtype)
+        start, end = positions_of(problem, first_block, last_block)
+        for unit in range(first_unit, last_unit):
+            read_unit(problem, scratch, unit)
+            for block in range(first_block, last_block):
+                position, offsets = look_around(problem, scratch, block)
+                compute_factors(problem, scratch, position, offsets)
+                for h in range(outputs):
+                    _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least)
+                combine(mixed, weights, scratch.values, scratch.positions, offsets)
+                paste_block(padded, mixed, position)
+            write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
         return digest
 
-    return compile_kernel(run)
+    return compile_kernel(forward)
 
 
-forward = _entry_point(sources_digest())  # takes the arguments of _forward
+forward = _compile(sources_digest())
