@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class TableCache:
-    """The last table that was computed without gradients, and the weights it came from.
+    """The last table that was computed without gradients, and a copy of the weights it came from.
 
-    A change of the weights is noticed by torch's count of writes to a tensor, without looking at
-    the numbers, which would stall a GPU. Writes through ``weight.data`` escape that count; write
-    under `torch.no_grad` instead.
+    The numbers themselves are compared: torch's count of writes to a tensor misses those of a fused
+    optimiser and those through ``weight.data``. On a GPU a comparison would make the CPU wait, so
+    nothing is cached there.
     """
 
     def __init__(self) -> None:
@@ -32,20 +32,16 @@ class TableCache:
             compute: a function of no arguments, run where there is nothing to reuse.
         """
         weights = list(weights)
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if traced or any(weight.device.type != "cpu" for weight in weights):
             return compute()
-        try:
-            key = (window, *map(_identity, weights))
-        except RuntimeError:  # a tensor of `torch.func` or of inference mode: it has no identity
-            return compute()
-        if self._table is None or key != self._key:
-            # Kept alive, so that no other tensor can come to lie at the same address.
-            self._key, self._weights = key, [weight.detach() for weight in weights]
+        autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
+        key = (window, autocast, *((weight.dtype, weight.shape) for weight in weights))
+        if (
+            self._table is None
+            or key != self._key
+            or not all(map(torch.equal, weights, self._weights))
+        ):
+            self._key, self._weights = key, [weight.detach().clone() for weight in weights]
             self._table = compute()
         return self._table
-
-
-def _identity(weight: Tensor) -> Hashable:
-    kind = weight.device.type
-    precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-    return weight.data_ptr(), weight._version, weight.dtype, precision
