@@ -14,33 +14,59 @@ from models.shipped import find_shipped
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
+RESULTS = (REPOSITORY / "RESULTS.md").read_text()
 SHIPPED = subprocess.run(
     ["git", "ls-files", "saved/*.safetensors"], cwd=REPOSITORY, capture_output=True, text=True
 ).stdout.split()
 
 
-def test_both_networks_of_rotdigits_are_shipped():
-    found = {re.search(r"rotDigits-(\w+)-", path)[1] for path in SHIPPED}
-    assert found == {"z2sa", "p4sa"}
+def test_what_is_shipped():
+    found = {tuple(path.split("/")[1].split("-")[:2]) for path in SHIPPED}
+    assert found == {("rotDigits", "z2sa"), ("rotDigits", "p4sa"), ("rotMNIST", "z2sa")}
 
 
 @pytest.mark.parametrize("name", ["z2sa", "p4sa"])
 def test_evaluating_them_prints_the_figure_of_readme(name, capsys, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    path = f"--config.path={Path(next(p for p in SHIPPED if f'-{name}-' in p)).parent}"
+    path = f"--config.path={Path(next(p for p in SHIPPED if f'rotDigits-{name}-' in p)).parent}"
     assert main.main(["--config.pretrained=True", f"--config.model={name}", path]) == 0
     figure = re.search(r"test accuracy: ([\d.]+)% \((\d+) of 300", capsys.readouterr().out)
     row = re.search(rf"\| {name} \| ([\d.]+) %", README)
     assert float(figure[1]) == float(row[1])
 
 
-def test_their_metadata_says_what_made_them():
-    for path in SHIPPED:
-        metadata = models.read_metadata(REPOSITORY / path)
-        assert re.fullmatch(r"[0-9a-f]{40}", metadata["git_revision"])  # of a clean checkout
-        assert json.loads(metadata["config"])["seed"] == 0
-        assert "scikit-learn" in metadata["data"]
-        assert json.loads(metadata["results"])["test_images"] == 300
+@pytest.mark.parametrize("path", SHIPPED)
+def test_their_metadata_says_what_made_them(path):
+    metadata = models.read_metadata(REPOSITORY / path)
+    assert re.fullmatch(r"[0-9a-f]{40}", metadata["git_revision"])  # of a clean checkout
+    assert json.loads(metadata["config"])["seed"] == 0
+    source = "regenerated from MNIST" if "rotMNIST" in path else "scikit-learn"
+    assert source in metadata["data"]
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_results_has_their_figures(path):
+    metadata = models.read_metadata(REPOSITORY / path)
+    results, config = json.loads(metadata["results"]), json.loads(metadata["config"])
+    row = re.search(
+        rf"^\| {config['dataset']} \| {config['model']} \| 0 \| (\d+) \| (\d+) \| ([\d.]+) % "
+        rf"\| ([\d.]+) % \(([\d,]+) of ([\d,]+)\)",
+        RESULTS,
+        re.MULTILINE,
+    )
+    assert (int(row[1]), int(row[2])) == (results["epochs"], results["best_epoch"])
+    assert float(row[3]) == pytest.approx(100 * results["validation_accuracy"], abs=0.005)
+    assert float(row[4]) == pytest.approx(100 * results["test_accuracy"], abs=0.005)
+    right, images = (int(row[i].replace(",", "")) for i in (5, 6))
+    assert (right, images) == (results["test_correct"], results["test_images"])
+
+
+def test_the_network_of_rotmnist_loads():
+    """Evaluating it takes the data; this takes only what is shipped."""
+    model = models.create_model("z2sa", "rotMNIST", pretrained=True).eval()
+    assert sum(p.numel() for p in model.parameters()) == 44_368
+    with torch.no_grad():
+        assert model(torch.rand(2, 1, 28, 28)).isfinite().all()
 
 
 def test_they_are_found_by_name_of_the_network():
