@@ -188,7 +188,7 @@ def test_auto_takes_the_reference_for_little_and_streaming_for_much():
 
 
 def test_backends_that_cannot_run_say_why(monkeypatch):
-    with pytest.raises(ValueError, match="choose one of auto, streaming, reference"):
+    with pytest.raises(ValueError, match="choose one of auto, triton, streaming, reference"):
         self_attention(*random_inputs(), scale=1.0, backend="fast")
     never = Backend("never", lambda _: "it is a test", lambda _: True, lambda inputs: inputs.query)
     monkeypatch.setitem(BACKENDS, "never", never)

@@ -25,7 +25,7 @@ def is_worth_it(inputs: AttentionInputs) -> bool:
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, to be read beside its equations."""
-    neighbourhood = Neighbourhood(inputs.query, inputs.positional_table)
+    neighbourhood = choose_neighbourhood(inputs.query, inputs.positional_table)
     content = content_scores(inputs, neighbourhood)
     return attend_from_content(inputs, neighbourhood, content, slice(None))
 
@@ -39,61 +39,92 @@ def content_scores(inputs: AttentionInputs, neighbourhood: Neighbourhood) -> Ten
     return scores.masked_fill(neighbourhood.outside[:, :, None], -torch.inf)
 
 
+def positional_scores(query: Tensor, table: Tensor) -> Tensor:
+    """q_pos[g,i]·P[h,δ] for a neighbourhood's table of some h: ``(b, n, h, g, y, x, i, j)``."""
+    equation = "bncgyx,hcij->bnhgyxij" if table.dim() == 4 else "bncgyx,hcyxij->bnhgyxij"
+    return torch.einsum(equation, query[:, :, : table.shape[1]], table)
+
+
+def group_scores(query: Tensor, embedding: Tensor) -> Tensor:
+    """q_grp[g,i]·E[φ(h,g,m)] for the rows ``(h, g, m, c)`` of E: ``(b, n, h, g, y, x, m)``."""
+    q_group = query[:, :, query.shape[2] - embedding.shape[-1] :]
+    return torch.einsum("bncgyx,hgmc->bnhgyxm", q_group, embedding)
+
+
 def attend_from_content(
     inputs: AttentionInputs, neighbourhood: Neighbourhood, content: Tensor, elements: slice
 ) -> Tensor:
     """The outputs ``(b, n, c, h, y, x)`` of some output elements h, from the content scores."""
     q = inputs.query * inputs.scale
-    table = neighbourhood.table[elements]
-    equation = "bncgyx,hcij->bnhgyxij" if table.dim() == 4 else "bncgyx,hcyxij->bnhgyxij"
-    positional = torch.einsum(equation, q[:, :, : table.shape[1]], table)
+    positional = positional_scores(q, neighbourhood.table[elements])
     scores = content.unsqueeze(2) + positional.unsqueeze(-3)  # (b, n, h, g, y, x, m, i, j)
     if inputs.group_embedding is not None and inputs.group_index is not None:
-        embedding = inputs.group_embedding[inputs.group_index[elements]]  # (h, g, m, c)
-        q_group = q[:, :, q.shape[2] - embedding.shape[-1] :]
-        scores = scores + torch.einsum("bncgyx,hgmc->bnhgyxm", q_group, embedding)[..., None, None]
+        embedding = inputs.group_embedding[inputs.group_index[elements]]
+        scores = scores + group_scores(q, embedding)[..., None, None]
     attention = scores.flatten(-3).softmax(dim=-1).unflatten(-1, scores.shape[-3:])
     attention = F.dropout(attention, inputs.dropout_rate).sum(dim=3)  # over the query element g
     values = neighbourhood.gather(inputs.value)
     return torch.einsum("bnhyxmij,bncmyxij->bnchyx", attention, values)
 
 
-class Neighbourhood:
-    """The keys that every query pixel meets, and the offset of each in the positional table.
+def choose_neighbourhood(query: Tensor, table: Tensor) -> Neighbourhood:
+    """The keys that a query ``(B, heads, c, G, H, W)`` meets through a table of offsets."""
+    size = query.shape[-2:]
+    # Offsets that no two pixels of the image have never meet anything.
+    window = [min(k, 2 * n - 1) for k, n in zip(table.shape[-2:], size, strict=True)]
+    top, left = ((k - w) // 2 for k, w in zip(table.shape[-2:], window, strict=True))
+    table = table[..., top : top + window[0], left : left + window[1]]
+    every_pair = all(w == 2 * n - 1 for w, n in zip(window, size, strict=True))
+    return WholeImage(query, table) if every_pair else Window(query, table)
+
+
+class Window:
+    """The same window of offsets around every query pixel: key (i, j) is an offset.
 
     Args:
         query: ``(B, heads, c, G, H, W)``.
         table: ``(|H|, d, K_h, K_w)``.
 
     Attributes:
-        table: the encoding of key (i, j), ``(|H|, d, i, j)`` where every query pixel sees the same
-            window, ``(|H|, d, y, x, i, j)`` where the keys are the whole image.
-        outside: ``(y, x, i, j)`` booleans, true where a key lies outside the image; None if none.
+        table: the encoding of key (i, j), ``(|H|, d, i, j)``.
+        outside: ``(y, x, i, j)`` booleans, true where a key lies outside the image.
     """
 
     def __init__(self, query: Tensor, table: Tensor) -> None:
-        size = query.shape[-2:]
-        # Offsets that no two pixels of the image have never meet anything.
-        window = [min(k, 2 * n - 1) for k, n in zip(table.shape[-2:], size, strict=True)]
-        top, left = ((k - w) // 2 for k, w in zip(table.shape[-2:], window, strict=True))
-        table = table[..., top : top + window[0], left : left + window[1]]
-        self.every_pair = all(w == 2 * n - 1 for w, n in zip(window, size, strict=True))
-        self.window = window
-        if self.every_pair:
-            # Key i seen from query y has offset i − y, row i + (H − 1 − y) of the table.
-            seen = table.unfold(2, size[0], 1).unfold(3, size[1], 1)
-            self.table, self.outside = seen.flip(2, 3), None
-        else:
-            self.table = table
-            inside = torch.ones(size, dtype=torch.bool, device=query.device)
-            self.outside = ~self.gather(inside)
+        self.table = table
+        inside = torch.ones(query.shape[-2:], dtype=torch.bool, device=query.device)
+        self.outside = ~self.gather(inside)
 
     def gather(self, signal: Tensor) -> Tensor:
         """``(…, H, W)`` → ``(…, y, x, i, j)``, the keys of every query, as a view."""
-        if self.every_pair:
-            return signal[..., None, None, :, :].expand(
-                *signal.shape[:-2], *signal.shape[-2:], *signal.shape[-2:]
-            )
-        (height, width) = self.window
+        (height, width) = self.table.shape[-2:]
         padded = F.pad(signal, (width // 2, width // 2, height // 2, height // 2))
         return padded.unfold(-2, height, 1).unfold(-2, width, 1)
+
+
+class WholeImage:
+    """All pixels of the image for every query pixel: key (i, j) is a position.
+
+    Args:
+        query: ``(B, heads, c, G, H, W)``.
+        table: ``(|H|, d, 2H − 1, 2W − 1)``.
+
+    Attributes:
+        table: the encoding of key (i, j) seen from query (y, x), ``(|H|, d, y, x, i, j)``.
+        outside: None, since no key is.
+    """
+
+    outside = None
+
+    def __init__(self, query: Tensor, table: Tensor) -> None:
+        height, width = query.shape[-2:]
+        # Key i seen from query y has offset i − y, row i + (H − 1 − y) of the table.
+        self.table = table.unfold(2, height, 1).unfold(3, width, 1).flip(2, 3)
+
+    def gather(self, signal: Tensor) -> Tensor:
+        """``(…, H, W)`` → ``(…, y, x, i, j)``, the same keys for every query, as a view."""
+        size = signal.shape[-2:]
+        return signal[..., None, None, :, :].expand(*signal.shape[:-2], *size, *size)
+
+
+Neighbourhood = Window | WholeImage

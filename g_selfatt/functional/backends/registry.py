@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from g_selfatt.functional.backends import reference, streaming
+from g_selfatt.functional.backends import reference, streaming, triton
 from g_selfatt.functional.backends.inputs import AttentionInputs
 
 
@@ -34,6 +34,7 @@ class Backend:
 BACKENDS = {
     backend.name: backend
     for backend in (
+        Backend("triton", triton.can_run, triton.is_worth_it, triton.attend),
         Backend("streaming", streaming.can_run, streaming.is_worth_it, streaming.attend),
         Backend("reference", reference.can_run, reference.is_worth_it, reference.attend),
     )
@@ -46,8 +47,6 @@ _everywhere: ContextVar[str | None] = ContextVar("everywhere", default=None)
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """Within it, all attention runs on one backend, whatever the layers were given.
-
-    ::
 
         with use_backend("reference"):
             expected = network(x)

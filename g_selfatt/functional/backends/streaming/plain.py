@@ -16,7 +16,7 @@ from g_selfatt.functional.backends.inputs import AttentionInputs
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, equal to the reference's."""
-    neighbourhood = reference.Neighbourhood(inputs.query, inputs.positional_table)
+    neighbourhood = reference.choose_neighbourhood(inputs.query, inputs.positional_table)
     content = reference.content_scores(inputs, neighbourhood)
     outputs = [
         checkpoint(

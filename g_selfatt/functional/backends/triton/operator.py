@@ -1,0 +1,117 @@
+"""The kernels as custom operators of PyTorch, so that compilation, autocast and DDP see through.
+
+The seed of the dropout is a tensor on the query's device, drawn from that device's generator, and
+read by the kernels. A number would be drawn on the CPU: `torch.compile` and CUDA graphs would keep
+it and repeat its mask for ever, and a number taken from the device would make the CPU wait for it.
+So torch.manual_seed fixes the masks, and so does what checkpointing restores.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from g_selfatt.functional.backends.inputs import AttentionInputs
+from g_selfatt.functional.backends.triton.launch import Call, image_like
+
+INPUTS = (
+    "Tensor query, Tensor key, Tensor value, Tensor table, Tensor? embedding, Tensor? index, "
+    "Tensor? seed, float scale, float dropout_rate"
+)
+
+
+def attend(inputs: AttentionInputs) -> Tensor:
+    """The attention of `g_selfatt.functional.self_attention`, by the Triton kernels."""
+    seed = None
+    if inputs.dropout_rate > 0:
+        seed = torch.randint(2**62, (1,), device=inputs.query.device)
+    return _forward(
+        inputs.query,
+        inputs.key,
+        inputs.value,
+        inputs.positional_table,
+        inputs.group_embedding,
+        inputs.group_index,
+        seed,
+        inputs.scale,
+        inputs.dropout_rate,
+    )[0]
+
+
+@torch.library.custom_op(
+    "g_selfatt::triton_attention", mutates_args=(), schema=f"({INPUTS}) -> (Tensor, Tensor)"
+)
+def _forward(query: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
+    """The output ``(B, heads, c, |H|, H, W)`` and the normalisers ``(B·heads, |H|, G, H·W)``."""
+    if query.numel() == 0:
+        return _allocate(query, *others)
+    with torch.cuda.device_of(query):
+        return Call(query, *others).forward()
+
+
+@_forward.register_fake
+def _allocate(query: Tensor, key: Tensor, value: Tensor, table: Tensor, *others: Any) -> Any:
+    batch, heads, _, elements, height, width = query.shape
+    shape = (batch * heads, table.shape[0], elements, height * width)
+    out = image_like(query, table.shape[0], query.dtype)
+    return out, query.new_empty(shape, dtype=torch.float32)
+
+
+@torch.library.custom_op(
+    "g_selfatt::triton_attention_backward",
+    mutates_args=(),
+    schema=f"(Tensor d_out, Tensor normaliser, bool[] wanted, {INPUTS}) -> Tensor[]",
+)
+def _backward(d_out: Tensor, normaliser: Tensor, wanted: list[bool], *inputs: Any) -> list[Tensor]:
+    """The gradients of query, key, value, table and, if there is one, embedding.
+
+    Empty, ``(0,)``, where not wanted.
+    """
+    if d_out.numel() == 0:
+        return [
+            gradient.zero_() for gradient in _allocate_gradients(d_out, normaliser, wanted, *inputs)
+        ]
+    with torch.cuda.device_of(d_out):
+        return Call(*inputs).backward(d_out, normaliser, wanted)
+
+
+@_backward.register_fake
+def _allocate_gradients(
+    d_out: Tensor, normaliser: Tensor, wanted: list[bool], *inputs: Any
+) -> list[Tensor]:
+    query = inputs[0]
+    gradients = [image_like(query, query.shape[3], image.dtype) for image in inputs[:3]] + [
+        torch.empty_like(t, memory_format=torch.contiguous_format)
+        for t in inputs[3:5]
+        if t is not None
+    ]
+    return [
+        gradient if wants else gradient.new_empty(0)
+        for gradient, wants in zip(gradients, wanted, strict=False)
+    ]
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs[:7], output[1])
+    ctx.options = inputs[7:]
+    ctx.mark_non_differentiable(output[1])
+
+
+def _differentiate(ctx: Any, d_out: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise ValueError(
+            "create_graph=True: the Triton attention has no second derivatives, "
+            "choose backend='reference' for them"
+        )
+    *inputs, normaliser = ctx.saved_tensors
+    wanted = list(ctx.needs_input_grad[:5])
+    computed = _backward(d_out, normaliser, wanted, *inputs, *ctx.options)
+    gradients = [
+        gradient if wants else None for gradient, wants in zip(computed, wanted, strict=False)
+    ]
+    return (*gradients, *(None,) * (9 - len(gradients)))
+
+
+_forward.register_autograd(_differentiate, setup_context=_save)
