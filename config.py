@@ -207,6 +207,13 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "off otherwise), off (plain float32), fp16 or bf16",
             ("auto", "off", "fp16", "bf16"),
         ),
+        Key(
+            "compile",
+            bool,
+            False,
+            "CUDA alone: torch.compile the network into CUDA graphs, for small batches, whose "
+            "steps take longer to launch than to compute; the first steps take minutes",
+        ),
         _count("num_workers", 4, "processes that read images, for PCam alone", least=0),
     ),
     "Files": (

@@ -187,6 +187,7 @@ BAD = [
     ("device=cuda:99", "device", "valid: auto, cpu"),
     ("train=False", "train", "pretrained=True"),
     ("device=cpu amp=fp16", "amp", "fp16 needs CUDA"),
+    ("device=cpu compile=True", "compile", "True needs CUDA"),
     ("model=z2cnn dataset=CIFAR10", "model", "rotMNIST, MNIST"),
     ("model=z2cnn", "model", "28x28"),
     *(

@@ -15,7 +15,7 @@ from training import curves, pretrained
 from training.checkpointing import load_state, save_state
 from training.errors import Interrupted, NonFiniteLoss, UserError
 from training.evaluation import Score, evaluate
-from training.network import create_network
+from training.network import compile_network, create_network
 from training.optimisers import create_optimiser
 from training.precision import Precision
 from training.provenance import describe, git_revision
@@ -57,6 +57,8 @@ class _Job:
         )
         seed_everything(config.seed)
         self.model = create_network(config, self.splits.info, self.device)
+        if config.compile:
+            compile_network(self.model, self.splits.info, self.device, self.precision)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         logger.info(
             "%s on %s (%s): %s parameters, %s training images, %s",

@@ -1,4 +1,4 @@
-"""The network that a configuration describes."""
+"""The network that a configuration describes, compiled where it asks for that."""
 
 import torch
 from ml_collections import ConfigDict
@@ -7,6 +7,7 @@ from torch import nn
 import models
 from datasets import DatasetInfo
 from training.errors import ConfigError
+from training.precision import Precision
 from training.settings import NETWORK_KEYS
 
 
@@ -44,3 +45,25 @@ def create_network(config: ConfigDict, info: DatasetInfo, device: torch.device) 
             raise ConfigError(f"backend: {error}") from error
         network.train()
     return network
+
+
+def compile_network(
+    network: nn.Module, info: DatasetInfo, device: torch.device, precision: Precision
+) -> None:
+    """Compile a network in place, on CUDA into graphs that replay a step without launching it.
+
+    Args:
+        network: (B, C, H, W) to logits; its state dict stays as it is.
+        info: of the data set.
+        device: where the network is.
+        precision: that it will run in.
+    """
+    # Once uncompiled: attention backends that must prove themselves cannot do so in a compiler, and
+    # what the first call computes and keeps becomes constants of the graph. In eval mode, which
+    # draws no random numbers.
+    training = network.training
+    image = torch.zeros(1, info.in_channels, info.image_size, info.image_size, device=device)
+    with torch.no_grad(), precision.autocast():
+        network.eval()(image)
+    network.train(training)
+    network.compile(mode="reduce-overhead", dynamic=False)

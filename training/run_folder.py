@@ -23,8 +23,8 @@ METRICS, CURVES = "metrics.jsonl", "curves.png"
 
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
 _NOT_IDENTITY = {
-    "device", "backend", "num_workers", "data_dir", "save_dir", "path", "pretrained", "train",
-    "smoke", "wandb", "wandb_entity", "wandb_project",
+    "device", "backend", "compile", "num_workers", "data_dir", "save_dir", "path", "pretrained",
+    "train", "smoke", "wandb", "wandb_entity", "wandb_project",
 }  # fmt: skip
 
 

@@ -97,6 +97,11 @@ def check(config: ConfigDict) -> None:
             f"wandb: got {config.wandb!r}, but it is not installed: pip install wandb"
         )
     device = choose_device(config.device)
+    if config.compile and device.type == "cpu":
+        raise ConfigError(
+            f"compile: True needs CUDA, got device={config.device} (here: cpu); on the CPU the "
+            "attention is compiled without it"
+        )
     if config.amp == "fp16" and device.type == "cpu":
         raise ConfigError(
             f"amp: fp16 needs CUDA, got device={config.device} (here: cpu); use amp=bf16 or amp=off"

@@ -7,7 +7,6 @@ encoding of Romero & Cordonnier, 2021, and the action of the group on it).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,7 +26,6 @@ def window_offsets(window: tuple[int, int]) -> Tensor:
     return torch.stack(torch.meshgrid(rows, cols, indexing="ij"))
 
 
-@lru_cache(maxsize=512)
 def acted_offsets(
     group: Group,
     window: tuple[int, int],
@@ -47,12 +45,15 @@ def acted_offsets(
         dtype, device: of the result.
 
     Returns:
-        ``(|H|, 2, K_h, K_w)``, coordinates (row, col); shared between calls: do not write to it.
+        Coordinates (row, col), ``(|H|, 2, K_h, K_w)``; shared between calls, not to be written to.
     """
-    # The table outlives the call, so it must not become an inference tensor by accident.
-    with torch.inference_mode(False):
-        offsets = window_offsets(window)
-        acted = torch.stack(
-            [group.left_action_on_Rd(h, offsets) for h in range(group.num_elements)]
-        )
-        return (acted / max(unit, 1)).to(device=device, dtype=dtype)
+    tables, kind = group.offset_tables, (window, unit, dtype, str(device))
+    if kind not in tables:
+        # The table outlives the call, so it must not become an inference tensor by accident.
+        with torch.inference_mode(False):
+            offsets = window_offsets(window)
+            acted = torch.stack(
+                [group.left_action_on_Rd(h, offsets) for h in range(group.num_elements)]
+            )
+            tables[kind] = (acted / max(unit, 1)).to(device=device, dtype=dtype)
+    return tables[kind]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,8 @@ from torch import nn
 from datasets import INFO
 from g_selfatt.nn import Swish
 from models import CNN
-from training.network import create_network
+from training.network import compile_network, create_network
+from training.precision import Precision
 
 
 @pytest.fixture
@@ -67,3 +70,18 @@ def test_z2cnn_has_no_attention_to_set_up(create):
 
 def test_asking_a_backend_leaves_the_network_in_training_mode(create):
     assert create("backend=reference").training
+
+
+def test_a_compiled_network_gives_the_same_numbers_and_the_same_checkpoint():
+    info, cpu = INFO["rotMNIST"], torch.device("cpu")
+    # Smooth: where a ReLU's input is nearly zero, rounding decides whether it has a gradient.
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.SiLU(), nn.Flatten(), nn.Linear(4 * 26**2, 10))
+    compiled = copy.deepcopy(network)
+    compile_network(compiled, info, cpu, Precision("off", cpu, "constant"))
+    assert compiled.training
+    x = torch.randn(4, 1, 28, 28)
+    compiled(x).square().sum().backward()
+    network(x).square().sum().backward()
+    for ours, other in zip(compiled.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, other.grad)
+    assert compiled.state_dict().keys() == network.state_dict().keys()

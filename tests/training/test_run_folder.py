@@ -45,7 +45,7 @@ def test_what_changes_the_numbers_changes_the_name(override):
 @pytest.mark.parametrize(
     "override",
     ["device=cuda", "save_dir=x", "data_dir=x", "path=x", "pretrained=True", "smoke=True"]
-    + ["wandb=offline", "wandb_entity=x", "num_workers=0", "backend=reference"],
+    + ["wandb=offline", "wandb_entity=x", "num_workers=0", "backend=reference", "compile=True"],
 )
 def test_what_does_not_change_the_numbers_does_not_change_the_name(override):
     assert run_name(config(override)) == run_name(config())
