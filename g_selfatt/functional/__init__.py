@@ -1,6 +1,7 @@
 """The mathematics as pure functions of tensors: no parameters, no state."""
 
 from g_selfatt.functional.attention import self_attention
+from g_selfatt.functional.attention_weights import attention_weights
 from g_selfatt.functional.backends import use_backend
 from g_selfatt.functional.encoding import GROUP_ENCODINGS, group_index
 from g_selfatt.functional.pooling import invariant_pooling
@@ -10,6 +11,7 @@ from g_selfatt.functional.signals import inscribed_disc, preserves_grid, transfo
 __all__ = [
     "GROUP_ENCODINGS",
     "acted_offsets",
+    "attention_weights",
     "group_index",
     "inscribed_disc",
     "invariant_pooling",

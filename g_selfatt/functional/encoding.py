@@ -21,14 +21,12 @@ def group_index(group: Group, group_encoding: str = "equivariant") -> Tensor:
 
     With u_x = x⁻¹ the element that index x carries, row t is the one with u_t = φ(h, g, m):
 
-    ============= =================== ============== =========================================
-    value         φ(h, g, m)          on C_n         property
-    ============= =================== ============== =========================================
-    equivariant   u_h⁻¹u_m            t = m − h      like the kernel index of a group convolution
-    relative      u_g⁻¹u_m            t = m − g      independent of h
-    gevit         (u_m⁻¹u_g)(u_h⁻¹u_g) t = 2g − m − h GE-ViT (Xu et al., 2023), for any group
-    paper         see below           t = m − g + h  the released code; NOT equivariant
-    ============= =================== ============== =========================================
+    | value       | φ(h, g, m)           | on C_n         | property                              |
+    |-------------|----------------------|----------------|---------------------------------------|
+    | equivariant | u_h⁻¹u_m             | t = m − h      | as a group convolution's kernel index |
+    | relative    | u_g⁻¹u_m             | t = m − g      | independent of h                      |
+    | gevit       | (u_m⁻¹u_g)(u_h⁻¹u_g) | t = 2g − m − h | GE-ViT (Xu et al., 2023), any group   |
+    | paper       | see below            | t = m − g + h  | the released code; NOT equivariant    |
 
     The first three are equivariant for every group. ``paper`` reproduces the tables of the code
     that Romero & Cordonnier released, to load its weights and repeat its numbers: on D_n, with

@@ -6,6 +6,7 @@ from g_selfatt.nn.attention_layers import (
     LiftLocalSelfAttention,
     LiftSelfAttention,
 )
+from g_selfatt.nn.attention_maps import attention_maps
 from g_selfatt.nn.elementary import (
     ACTIVATIONS,
     NORMS,
@@ -32,6 +33,7 @@ __all__ = [
     "LiftSelfAttention",
     "Swish",
     "TransformerBlock",
+    "attention_maps",
     "choose",
     "initialise",
 ]

@@ -14,8 +14,8 @@ from g_selfatt.nn.self_attention import SelfAttention
 class LiftSelfAttention(SelfAttention):
     """Global self-attention from the plane to the group.
 
-    out[h,i] = Σ_j softmax_j(s[h,i; j])·v[j],
-    s[h,i; j] = q[i]·k[j] + q_row·ROW(row(h·δ)) + q_col·COL(col(h·δ)), over √in_channels.
+        s[h,i; j] = (q[i]·k[j] + q_row·ROW(row(h·δ)) + q_col·COL(col(h·δ))) / √in_channels
+        out[h,i]  = W_out · concat over heads of Σ_j softmax_j(s[h,i; ·])·v[j]
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, |H|, H, W)``, for any H and W, also
     larger than trained.
@@ -67,10 +67,9 @@ class LiftLocalSelfAttention(SelfAttention):
     """Self-attention in a window, from the plane to the group.
 
     As `LiftSelfAttention`, with keys from the window alone; keys outside the image do not exist.
+    The arguments not listed are the same.
 
     Args:
-        group, in_channels, mid_channels, out_channels, num_heads, attention_dropout_rate,
-        positional_encoding, backend: as in `LiftSelfAttention`.
         patch_size: side k of the window in pixels, odd; offset k // 2 is coordinate 1.
 
     Raises:
@@ -107,14 +106,15 @@ class LiftLocalSelfAttention(SelfAttention):
 class GroupSelfAttention(SelfAttention):
     """Global self-attention on the group.
 
-    out[h,i] = Σ_g Σ_{m,j} softmax_{(m,j)}(s[h,g,i; m,j])·v[m,j], where s has the terms of
-    `LiftSelfAttention` with q[g,i] and k[m,j], and q_grp·E[φ(h,g,m)].
+        s[h,g,i; m,j] = (q[g,i]·k[m,j] + q_row·ROW(row(h·δ)) + q_col·COL(col(h·δ))
+                         + q_grp·E[φ(h,g,m)]) / √in_channels
+        out[h,i]      = W_out · concat over heads of Σ_g Σ_{m,j} softmax_{(m,j)}(s[h,g,i; ·])·v[m,j]
 
     Shape: ``(B, in_channels, |H|, H, W)`` → ``(B, out_channels, |H|, H, W)``, for any H and W.
 
+    The arguments not listed are those of `LiftSelfAttention`.
+
     Args:
-        group, in_channels, out_channels, num_heads, max_pos_embedding, attention_dropout_rate,
-        positional_encoding, backend: as in `LiftSelfAttention`.
         mid_channels: width c of one head, at least 3: c // 3 channels each meet ROW and COL, the
             rest E.
         group_encoding: φ by name, ``"equivariant"``, ``"relative"``, ``"gevit"`` or ``"paper"``;
@@ -156,10 +156,9 @@ class GroupLocalSelfAttention(SelfAttention):
     """Self-attention in a window, on the group.
 
     As `GroupSelfAttention`, with keys from the window alone; keys outside the image do not exist.
+    The arguments not listed are the same.
 
     Args:
-        group, in_channels, mid_channels, out_channels, num_heads, attention_dropout_rate,
-        group_encoding, positional_encoding, backend: as in `GroupSelfAttention`.
         patch_size: side k of the window in pixels, odd; offset k // 2 is coordinate 1.
 
     Raises:

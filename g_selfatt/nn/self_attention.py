@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from g_selfatt.functional import group_index, self_attention
+from g_selfatt.functional import attention_weights, group_index, self_attention
 from g_selfatt.functional.backends import check_backend_name
 from g_selfatt.groups import Group
 from g_selfatt.nn.elementary import Conv1x1
@@ -77,25 +77,57 @@ class SelfAttention(nn.Module):
         )
         self.wout = Conv1x1(num_heads * mid_channels, out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, *, return_attention: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """``(B, C, H, W)`` (lifting) or ``(B, C, |H|, H, W)`` → ``(B, C_out, |H|, H, W)``.
+
+        Args:
+            x: the map.
+            return_attention: whether to return what each pixel looks at as well.
+
+        Returns:
+            The output. With return_attention, the pair of the same output and the attention
+            ``(B, heads, |H|, H, W, keys)``: entry ``[b, n, h, y, x]`` is the weight that output
+            element h at pixel (y, x) gives to every key pixel, summed over the query elements g, as
+            the output is, and over the key elements m. It sums to |H| over the keys; to 1 for
+            lifting, which has a single g. Keys are row-major:
+
+            - local: the k·k offsets of the window; ``attention.unflatten(-1, (k, k))[..., r, s]``
+              belongs to the key at (y + r − k // 2, x + s − k // 2), 0 where that is outside.
+            - global: the H·W pixels of the image; ``attention.unflatten(-1, (H, W))[..., r, s]``
+              belongs to the key at (r, s).
+
+            It is without dropout, carries no gradient, and is computed in plain PyTorch whatever
+            the backend.
 
         Raises:
             ValueError: x has other axes or another number of channels.
         """
         self._check_input(x)
-        output = self_attention(
-            self._split_heads(self.query(x)),
-            self._split_heads(self.key(x)),
-            self._split_heads(self.value(x)),
+        query, key, value = (
+            self._split_heads(project(x)) for project in (self.query, self.key, self.value)
+        )
+        encodings = (
             self._encode_positions(self.extent.window(*x.shape[-2:])),
             None if self.lifting else self.group_embedding.weight,
             None if self.lifting else self.get_buffer("group_index"),
-            scale=self.in_channels**-0.5,
+        )
+        scale = self.in_channels**-0.5
+        output = self_attention(
+            query,
+            key,
+            value,
+            *encodings,
+            scale=scale,
             dropout_rate=self.attention_dropout_rate if self.training else 0.0,
             backend=self.backend,
         )  # (B, heads, c, |H|, H, W)
-        return self.wout(output.transpose(1, 2).flatten(1, 2))
+        output = self.wout(output.transpose(1, 2).flatten(1, 2))
+        if not return_attention:
+            return output
+        absolute = isinstance(self.extent, GlobalExtent)
+        return output, attention_weights(query, key, *encodings, scale=scale, absolute=absolute)
 
     def _make_position_embedding(self, channels: int) -> nn.Module:
         if self.positional_encoding == "mlp":

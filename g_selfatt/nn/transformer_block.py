@@ -10,8 +10,6 @@ from g_selfatt.nn.elementary import ACTIVATIONS, NORMS, Conv1x1, Crop, choose
 class TransformerBlock(nn.Module):
     """An attention layer and a pointwise MLP, each with a shortcut.
 
-    ::
-
         x ── norm · act · attention · norm · act · dropout ── crop ── + ── y ── mlp ── + ── out
         └───────────────── (1×1 conv) ─────────────────────── crop ───┘    └───────────┘
 

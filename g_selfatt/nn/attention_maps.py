@@ -1,0 +1,49 @@
+"""The attention maps of a whole network, without a change to it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from g_selfatt.nn.self_attention import SelfAttention
+
+
+@torch.no_grad()
+def attention_maps(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """What every self-attention layer of a network looks at.
+
+    The network runs once, in eval mode; the mode of each of its modules is restored. The maps carry
+    no gradient.
+
+    Args:
+        network: any module that holds attention layers of `g_selfatt.nn`, or is one.
+        x: its input.
+
+    Returns:
+        By the name of the layer in ``network.named_modules()``, in the order in which they run: the
+        map that ``layer(..., return_attention=True)`` gives, ``(B, heads, |H|, H, W, keys)``. Of a
+        layer that runs several times, the last.
+
+    Raises:
+        ValueError: no attention layer ran.
+    """
+    names = {m: name for name, m in network.named_modules() if isinstance(m, SelfAttention)}
+    maps: dict[str, Tensor] = {}
+
+    def keep(layer: SelfAttention, args: tuple[Tensor, ...], output: Tensor) -> None:
+        maps[names[layer]] = layer.forward(*args, return_attention=True)[1]
+
+    hooks = [layer.register_forward_hook(keep) for layer in names]
+    in_training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        with torch.compiler.set_stance("force_eager"):  # compiled code does not call the hooks
+            network(x)
+    finally:
+        for module in in_training:
+            module.training = True
+        for hook in hooks:
+            hook.remove()
+    if not maps:
+        raise ValueError(f"no attention layer of g_selfatt.nn ran in this {type(network).__name__}")
+    return maps
