@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import report
-from benchmarks.cases import CASES, REFERENCE, Case
+from benchmarks.cases import CASES, OURS, REFERENCE, Case
 from benchmarks.command_line import Parser, device, new_file
 from benchmarks.machine import describe
 from benchmarks.measurement import measure_case
@@ -38,7 +38,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
         "--backend",
         action="append",
         choices=CANDIDATES,
-        help="compared with the reference; may be repeated (streaming)",
+        help="compared with the reference; may be repeated (streaming on cpu, triton on cuda)",
     )
     parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda (%(default)s)")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures here too")
@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
                 f"choose from {', '.join(known)}"
             )
     options.cases = [known[name] for name in dict.fromkeys(options.case or known)]
-    options.backend = list(dict.fromkeys(options.backend or ["streaming"]))
+    options.backend = list(dict.fromkeys(options.backend or [OURS[options.device]]))
     return options
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from benchmarks.steps import NetworkStep
 
 REFERENCE = "reference"
+OURS = {"cpu": "streaming", "cuda": "triton"}
+"""What is measured against it on each device, unless one is named."""
 
 
 @dataclass(frozen=True)

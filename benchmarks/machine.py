@@ -21,6 +21,7 @@ def describe(device: str, threads: int) -> dict[str, str | int | None]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numba": _version("numba"),
+        "triton": _version("triton"),
     }
 
 

@@ -21,7 +21,7 @@ def test_a_tiny_case_from_end_to_end(capsys, tmp_path):
     attention.measure([TINY], ["streaming"], device="cpu", threads=1, repeats=1, json_file=file)
     figures = json.loads(file.read_text())
     assert set(figures) == {"machine", "peak_rates", "repeats", "cases"}
-    expected = {"machine", "device", "threads", "python", "torch", "numba"}
+    expected = {"machine", "device", "threads", "python", "torch", "numba", "triton"}
     assert set(figures["machine"]) == expected
     assert figures["machine"]["torch"] == torch.__version__
     reference, streaming = figures["cases"]

@@ -13,7 +13,7 @@ from benchmarks.memory import CLEAR_REFS, Memory
 @pytest.mark.skipif(not CLEAR_REFS.exists(), reason="measured on Linux alone")
 def test_a_curve_ends_where_memory_would(capsys):
     small, large = Point("p2", 16), Point("p2", 64)
-    costs = measure_curve([small, large], "reference", 1, 1, affordable_bytes=1e8)
+    costs = measure_curve([small, large], "reference", "cpu", 1, 1, affordable_bytes=1e8)
     assert list(costs) == [small]
     assert costs[small].step_ms > 0
     assert 1e5 < costs[small].memory.step < 1e8
@@ -29,8 +29,12 @@ def test_scores_grow_with_the_pixels_and_the_cube_of_the_group():
 
 @pytest.mark.parametrize("process_bytes, verdict", [(1.99e9, "met"), (2e9, "MISSED")])
 def test_promise(process_bytes, verdict):
-    line = promise({Point("p4", 256): Cost(1.0, Memory(5 * 10**8, int(process_bytes)))})
+    line = promise({Point("p4", 256): Cost(1.0, Memory(5 * 10**8, int(process_bytes)))}, "cpu")
     assert f"trains in under 2 GB: {verdict} (process {process_bytes / 1e9:.2f} GB" in line
+
+
+def test_a_promise_that_ran_out_of_memory():
+    assert promise({}, "cuda").endswith("p4 layer trains in under 20 GB: MISSED (out of memory)")
 
 
 def test_the_picture_shows_every_curve():
