@@ -3,6 +3,7 @@
 #   make train ARGS="--config.model=z2sa"      any option of `python main.py --help`
 #   make test PYTHON=python                    in an environment that you already have: installs nothing
 #   make test VENV=/path/to/new/environment    another place for the environment than .venv
+#   make docs                                  the documentation, in site/
 
 VENV ?= .venv
 ifeq ($(origin PYTHON),command line)
@@ -13,7 +14,7 @@ environment: $(VENV)/requirements.installed
 tools: $(VENV)/requirements-dev.installed
 endif
 
-.PHONY: train test lint environment tools
+.PHONY: train test lint docs environment tools
 
 train: environment
 	$(PYTHON) main.py $(ARGS)
@@ -25,6 +26,9 @@ lint: tools
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+docs: tools
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 $(VENV)/bin/python:
 	python3 -m venv $(VENV)
