@@ -1,0 +1,60 @@
+"""The animation: its frames, and the numbers on them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import datasets
+from demo import turning
+from demo.report_networks import example_image
+from g_selfatt import groups
+from g_selfatt.testing import equivariance_error
+
+PIXELS, _ = example_image(datasets.INFO["rotDigits"])
+
+
+def test_the_errors_at_multiples_of_90_degrees_are_those_of_equivariance_error():
+    network, group = turning.load_layers("p4sa")
+    result = turning.measure(network, group, PIXELS, 8)
+    assert result.errors[::2] == list(equivariance_error(network, group, PIXELS).values())
+    assert max(result.errors[::2]) < 1e-9 and min(result.errors[1::2]) > 1e-3
+
+
+def test_z2sa_is_compared_with_the_turned_map():
+    network, group = turning.load_layers("z2sa")
+    result = turning.measure(network, group, PIXELS, 4)
+    with torch.no_grad():
+        upright = network(PIXELS).numpy()
+        turned = network(PIXELS.rot90(dims=(2, 3))).numpy()
+    error = np.abs(turned - np.rot90(upright, axes=(3, 4))).max() / np.abs(upright).max()
+    assert result.errors[1] == pytest.approx(error, rel=1e-9)
+    assert min(result.errors[1:]) > 1e-3
+
+
+def test_the_nearest_element():
+    nearest = [turning.nearest_element(groups.get("p4"), k, 24) for k in range(24)]
+    # Every 15°; 45° lies between two, and goes with the second.
+    assert nearest == 3 * [0] + 6 * [1] + 6 * [2] + 6 * [3] + 3 * [0]
+    assert turning.nearest_element(groups.get("z2"), 11, 24) == 0
+
+
+def test_the_file_has_a_frame_for_each_angle(tmp_path, monkeypatch):
+    monkeypatch.setattr(turning, "NUM_ANGLES", 4)
+    assert turning.main([f"--out={tmp_path / 'turning.gif'}"]) == 0
+    picture = Image.open(tmp_path / "turning.gif")
+    assert (picture.n_frames, picture.size, picture.info["duration"]) == (4, (790, 300), 250)
+    assert picture.info["loop"] == 0  # for ever
+    frames = []
+    for k in range(4):
+        picture.seek(k)
+        frames.append(np.array(picture.convert("L"), dtype=float)[90:190, 8:118])  # the digit
+    assert len({frame.tobytes() for frame in frames}) == 4
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        turning.main([f"--out={tmp_path / 'none' / 'turning.gif'}"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "cannot write" in error and error.count("\n") == 1
