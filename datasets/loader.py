@@ -158,7 +158,7 @@ def make_loader(
         num_workers: at most so many processes read files; a `TensorSplit` needs none.
 
     Returns:
-        A `Loader`: ``len`` is its number of batches, ``set_epoch(e)`` chooses the epoch.
+        A `Loader`. Its ``len`` is the number of batches; ``set_epoch(e)`` chooses the epoch.
 
     Raises:
         ValueError: the batch size, the seed or the number of workers is out of range.

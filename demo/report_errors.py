@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import datasets
 import models
 from demo.report_networks import Networks, Normalise, example_image
-from g_selfatt.functional import inscribed_disc, preserves_grid, transform_plane
+from g_selfatt.functional import preserves_grid, transform_plane
 from g_selfatt.groups import SE2, Group
 from g_selfatt.testing import TOLERANCES, equivariance_error
 
@@ -107,9 +107,8 @@ def measure(networks: Networks, num_angles: int) -> dict[str, Any]:
 def layer_errors(network: nn.Module, group: Group, pixels: Tensor) -> list[float | None]:
     """`equivariance_error` by element; None where a map is too small to have an inscribed disc."""
     errors = equivariance_error(network, group, pixels)
-    output = network(pixels)
-    no_disc = output.dim() > 2 and not inscribed_disc(output).any()  # 2×2 pixels
-    return [None if no_disc and h in errors.interpolated else e for h, e in errors.items()]
+    no_disc = {h for h in errors.interpolated if math.isnan(errors[h])}
+    return [None if h in no_disc else error for h, error in errors.items()]
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import nan
+
 import torch
 from torch import Tensor, nn
 
@@ -42,7 +44,7 @@ def equivariance_error(module: nn.Module, group: Group, x: Tensor) -> Equivarian
     """How far ``module(h·x)`` is from ``h·module(x)``, for every element h of the group.
 
     The error is max|module(h·x) − h·module(x)| / max|module(x)|. It is measured in eval mode, since
-    dropout is different at every call; the mode is restored.
+    dropout is different at every call; the mode of every submodule is restored.
 
     Args:
         module: maps ``(B, C, H, W)`` or ``(B, C, |H|, H, W)`` to a map of one of these kinds, or to
@@ -51,9 +53,10 @@ def equivariance_error(module: nn.Module, group: Group, x: Tensor) -> Equivarian
         x: an input, not symmetric itself.
 
     Returns:
-        The error of every element, as a dict; its ``interpolated`` says which are not exact.
+        The error of every element, as a dict; its ``interpolated`` says which are not exact. NaN
+        for those on maps too small to have a pixel that no rotation carries out.
     """
-    training = module.training
+    training = [part for part in module.modules() if part.training]
     module.eval()
     try:
         y = module(x)
@@ -64,10 +67,13 @@ def equivariance_error(module: nn.Module, group: Group, x: Tensor) -> Equivarian
             if h not in group.grid_elements:
                 interpolated.append(h)
                 if difference.dim() > 2:
-                    difference *= inscribed_disc(difference)
-            errors[h] = (difference.abs().max() / scale).item()
+                    difference = difference[..., inscribed_disc(difference)]
+            # NaN where the disc has no pixel: a map of 2×2 says nothing about such an element.
+            worst = difference.abs().max() if difference.numel() else difference.new_tensor(nan)
+            errors[h] = (worst / scale).item()
     finally:
-        module.train(training)
+        for part in training:  # not train(), which would thaw a BatchNorm that was frozen
+            part.training = True
     return EquivarianceError(errors, tuple(interpolated))
 
 

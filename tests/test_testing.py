@@ -59,3 +59,17 @@ def test_dropout_and_mode_do_not_matter():
     layer = GroupLocalSelfAttention(group, 2, 3, 2, 1, 3, 0.5).double().train()
     assert_equivariant(layer, group, torch.randn(1, 2, 4, 4, 4).double())
     assert layer.training
+
+
+def test_a_frozen_part_stays_frozen():
+    group = groups.get("p4")
+    frozen = nn.BatchNorm2d(1).eval()
+    network = nn.Sequential(frozen, nn.Dropout(0.5))  # in training mode, but for its first part
+    equivariance_error(network, group, torch.randn(1, 1, 4, 4))
+    assert network.training and network[1].training and not frozen.training
+
+
+def test_a_map_without_a_disc_says_nothing_about_elements_between():
+    errors = equivariance_error(nn.Identity(), groups.get("p8"), torch.randn(1, 1, 2, 2))
+    assert all(errors[h] == 0.0 for h in (0, 2, 4, 6))
+    assert all(errors[h] != errors[h] for h in (1, 3, 5, 7))

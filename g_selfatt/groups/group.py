@@ -143,5 +143,8 @@ def _check_homomorphism(name: str, table: Tensor, matrices: Tensor) -> None:
             f"group {name}: expected matrices ({len(table)}, 2, 2), got {tuple(matrices.shape)}"
         )
     products = matrices[:, None] @ matrices[None]  # (|H|, |H|, 2, 2)
-    if not torch.allclose(products, matrices[table], atol=1e-12):
-        raise ValueError(f"group {name}: the matrices do not multiply as the multiplication table")
+    if not torch.allclose(products, matrices[table], rtol=0, atol=1e-12):
+        raise ValueError(
+            f"group {name}: the matrices do not multiply as the multiplication table; they must be "
+            "float64, and exactly 0, ½ and 1 where that is what they are"
+        )

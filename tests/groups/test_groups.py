@@ -121,6 +121,9 @@ def test_a_group_of_ones_own_is_checked():
     assert up_down.inverse_table.tolist() == [0, 1] and up_down.grid_elements == (0, 1)
     with pytest.raises(ValueError, match="do not multiply"):
         Group("wrong matrices", table, torch.stack([torch.eye(2), 2 * torch.eye(2)]))
+    rounded = groups.get("p6").matrices.float()  # √3/2 is 1e-8 away
+    with pytest.raises(ValueError, match="must be float64"):
+        Group("rounded", groups.get("p6").multiplication_table, rounded)
     with pytest.raises(ValueError, match="once"):
         Group("not a group", torch.tensor([[0, 0], [0, 0]]), flip)
     with pytest.raises(ValueError, match="associative"):
