@@ -22,7 +22,13 @@ SHIPPED = subprocess.run(
 
 def test_what_is_shipped():
     found = {tuple(path.split("/")[1].split("-")[:2]) for path in SHIPPED}
-    assert found == {("rotDigits", "z2sa"), ("rotDigits", "p4sa"), ("rotMNIST", "z2sa")}
+    assert found == {
+        ("rotDigits", "z2sa"),
+        ("rotDigits", "p4sa"),
+        ("rotMNIST", "z2sa"),
+        ("rotMNIST", "p4sa"),
+        ("rotMNIST", "z2cnn"),
+    }
 
 
 @pytest.mark.parametrize("name", ["z2sa", "p4sa"])
@@ -49,7 +55,7 @@ def test_results_has_their_figures(path):
     metadata = models.read_metadata(REPOSITORY / path)
     results, config = json.loads(metadata["results"]), json.loads(metadata["config"])
     row = re.search(
-        rf"^\| {config['dataset']} \| {config['model']} \| 0 \| (\d+) \| (\d+) \| ([\d.]+) % "
+        rf"^\| {config['dataset']} \| {config['model']} \| 0 \| (\d+)(?:, fast)? \| (\d+) \| ([\d.]+) % "
         rf"\| ([\d.]+) % \(([\d,]+) of ([\d,]+)\)",
         RESULTS,
         re.MULTILINE,
@@ -61,10 +67,13 @@ def test_results_has_their_figures(path):
     assert (right, images) == (results["test_correct"], results["test_images"])
 
 
-def test_the_network_of_rotmnist_loads():
-    """Evaluating it takes the data; this takes only what is shipped."""
-    model = models.create_model("z2sa", "rotMNIST", pretrained=True).eval()
-    assert sum(p.numel() for p in model.parameters()) == 44_368
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("z2sa", 44_368), ("p4sa", 44_428), ("z2cnn", 21_620)]
+)
+def test_the_networks_of_rotmnist_load(name, parameters):
+    """Evaluating them takes the data; this takes only what is shipped."""
+    model = models.create_model(name, "rotMNIST", pretrained=True).eval()
+    assert sum(p.numel() for p in model.parameters()) == parameters
     with torch.no_grad():
         assert model(torch.rand(2, 1, 28, 28)).isfinite().all()
 
