@@ -1,9 +1,10 @@
-"""What all tests share: where the golden cases lie, and a fixed seed for every test."""
+"""What all tests share: the golden cases, a fixed seed, and where Triton's kernels run."""
 
 from pathlib import Path
 
 import pytest
 import torch
+import triton_interpreter  # noqa: F401  before any test, whose imports may import Triton
 
 GOLDEN = Path(__file__).parent / "golden"
 
