@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 
 from benchmarks import report
-from benchmarks.cases import CASES, OURS, REFERENCE, Case
+from benchmarks.cases import CASES, FLEX, OURS, REFERENCE, Case
 from benchmarks.command_line import Parser, device, new_file
 from benchmarks.machine import describe
 from benchmarks.measurement import measure_case
 from benchmarks.rates import measure_rates
 from g_selfatt.functional.backends import BACKENDS
 
-CANDIDATES = [name for name in BACKENDS if name != REFERENCE]
+CANDIDATES = [*(name for name in BACKENDS if name != REFERENCE), FLEX]
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
@@ -38,7 +38,8 @@ def parse(arguments: Sequence[str]) -> Namespace:
         "--backend",
         action="append",
         choices=CANDIDATES,
-        help="compared with the reference; may be repeated (streaming on cpu, triton on cuda)",
+        help=f"compared with the reference; may be repeated (streaming on cpu, triton on cuda). "
+        f"{FLEX} is PyTorch's FlexAttention, on cuda alone and without dropout",
     )
     parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda (%(default)s)")
     parser.add_argument("--json", type=new_file, metavar="FILE", help="write the figures here too")
@@ -51,6 +52,8 @@ def parse(arguments: Sequence[str]) -> Namespace:
                 f"argument --case: unknown case {name!r} for {options.device}; "
                 f"choose from {', '.join(known)}"
             )
+    if FLEX in (options.backend or ()) and options.device == "cpu":
+        parser.error(f"argument --backend: {FLEX} has no backward on the CPU, use --device cuda")
     options.cases = [known[name] for name in dict.fromkeys(options.case or known)]
     options.backend = list(dict.fromkeys(options.backend or [OURS[options.device]]))
     return options

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.steps import NetworkStep
 
 REFERENCE = "reference"
+FLEX = "flex"  # no backend of the library: `benchmarks.flex` makes it one
 OURS = {"cpu": "streaming", "cuda": "triton"}
 """What is measured against it on each device, unless one is named."""
 
@@ -48,6 +49,10 @@ class Case:
 
     def build(self, backend: str, device: str) -> NetworkStep:
         """A training step of the network, with the same weights and images for every backend."""
+        if backend == FLEX:
+            from benchmarks import flex  # loads what compiles, for those alone who ask for it
+
+            flex.register()
         return NetworkStep(
             self.model,
             self.dataset,
