@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.children import OutOfMemory, in_child
+from benchmarks.growth import Point
 from benchmarks.memory import CLEAR_REFS, measure_memory, peak_of
 from benchmarks.steps import LayerStep
 
@@ -68,3 +69,14 @@ def test_out_of_memory(function):
 def test_another_end_is_no_lack_of_memory():
     with pytest.raises(RuntimeError, match="exit code 3"):
         in_child(sys.exit, 3)
+
+
+@needs_proc
+def test_attention_needs_memory_in_proportion_to_the_pixels():
+    """Peak bytes a pixel of forward and backward; the scores of 9 heads would be 58 kB."""
+    small, large = (
+        in_child(measure_memory, Point("p4", side), "streaming", "cpu", 1).step / side**2
+        for side in (64, 128)
+    )
+    assert large < 1.2 * small
+    assert large < 15e3
