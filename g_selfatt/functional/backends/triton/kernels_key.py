@@ -7,7 +7,7 @@ from g_selfatt.functional.backends.triton.parts import (
     axis,
     contract,
     count_visits,
-    group_pointers,
+    group_scores,
     kernel,
     meet,
     per_lane,
@@ -62,11 +62,9 @@ def key_kernel(
             softmax = softmax_key(tl.load(seed), unit, h, g, outputs, elements)
         for n in range(count):
             other, offset, seen = meet(n, top, own, height, width, -1, K_H, K_W, EVERY_PAIR)
-            by_group = tl.zeros([OUTPUTS, QUERIES, BLOCK], tl.float32)
-            if GROUP:
-                by_group = tl.load(
-                    group_pointers(group, index, unit, h, g, m, other, elements, rows, pixels)
-                )
+            by_group = group_scores(
+                group, index, unit, h, g, m, other, elements, rows, pixels, GROUP
+            )
             s = scores(
                 at(queries + g * q_g, other, q_p), q_c, key, k_c,
                 at(positions, offset, 1), K_H * K_W,

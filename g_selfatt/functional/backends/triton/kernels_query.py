@@ -15,7 +15,7 @@ from g_selfatt.functional.backends.triton.parts import (
     axis,
     contract,
     count_visits,
-    group_pointers,
+    group_scores,
     kernel,
     meet,
     per_lane,
@@ -79,11 +79,7 @@ def query_kernel(
     total = tl.zeros([OUTPUTS, 1, BLOCK], tl.float32)
     for m_0 in range(0, elements, KEYS):
         m, real_m = axis(m_0, elements, 1, KEYS)
-        by_group = tl.zeros([OUTPUTS, KEYS, BLOCK], tl.float32)
-        if GROUP:
-            by_group = tl.load(
-                group_pointers(group, index, unit, h, g, m, own, elements, rows, pixels)
-            )
+        by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
             other, offset, seen = meet(n, top, own, height, width, 1, K_H, K_W, EVERY_PAIR)
             s = scores(
@@ -108,12 +104,8 @@ def query_kernel(
     gradient = tl.zeros([CHANNELS, 1, BLOCK], tl.float32)
     for m_0 in range(0, elements, KEYS):
         m, real_m = axis(m_0, elements, 1, KEYS)
-        by_group = tl.zeros([OUTPUTS, KEYS, BLOCK], tl.float32)
         d_group = tl.zeros([OUTPUTS, KEYS, BLOCK], tl.float32)
-        if GROUP:
-            by_group = tl.load(
-                group_pointers(group, index, unit, h, g, m, own, elements, rows, pixels)
-            )
+        by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
             other, offset, seen = meet(n, top, own, height, width, 1, K_H, K_W, EVERY_PAIR)
             s = scores(

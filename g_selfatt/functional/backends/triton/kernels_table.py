@@ -6,7 +6,7 @@ from g_selfatt.functional.backends.triton.parts import (
     at,
     axis,
     contract,
-    group_pointers,
+    group_scores,
     kernel,
     per_lane,
     scores,
@@ -70,11 +70,7 @@ def table_kernel(
         d_position = tl.zeros([QUERIES, 1, BLOCK], tl.float32)
         for m_0 in range(0, elements, KEYS):
             m, real_m = axis(m_0, elements, 1, KEYS)
-            by_group = tl.zeros([QUERIES, KEYS, BLOCK], tl.float32)
-            if GROUP:
-                by_group = tl.load(
-                    group_pointers(group, index, unit, h, g, m, own, elements, rows, pixels)
-                )
+            by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
             s = scores(
                 query, q_c, at(keys + m * k_g, other, k_p), k_c, positions, K_H * K_W,
                 by_group, real & real_g & real_m, scale, channels, depth, D,

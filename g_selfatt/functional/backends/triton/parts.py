@@ -89,11 +89,17 @@ def scores(
 
 
 @triton.jit
-def group_pointers(group, index, unit, h, g, m, pixel, elements, rows, pixels):
-    """Where q[c−e:]·E[φ(h,g,m)] lies for the queries at `pixel`."""
-    row = tl.load(per_lane(index + ((h * elements + g) * elements + m), pixel, pixels))
-    start = unit.to(tl.int64) * elements * rows * pixels
-    return at(group + start + (g * rows + row.to(tl.int32)) * pixels, pixel, 1)
+def group_scores(
+    group, index, unit, h, g, m, pixel, elements, rows, pixels, GROUP: tl.constexpr
+):  # fmt: skip
+    """q[c−e:]·E[φ(h,g,m)] of the queries at `pixel`; nothing in lifting."""
+    score = 0.0
+    if GROUP:
+        row = tl.load(per_lane(index + ((h * elements + g) * elements + m), pixel, pixels))
+        start = unit.to(tl.int64) * elements * rows * pixels
+        place = group + start + (g * rows + row.to(tl.int32)) * pixels
+        score = tl.load(at(place, pixel, 1))
+    return score
 
 
 @triton.jit
