@@ -55,8 +55,8 @@ def test_results_has_their_figures(path):
     metadata = models.read_metadata(REPOSITORY / path)
     results, config = json.loads(metadata["results"]), json.loads(metadata["config"])
     row = re.search(
-        rf"^\| {config['dataset']} \| {config['model']} \| 0 \| (\d+)(?:, fast)? \| (\d+) "
-        rf"\| ([\d.]+) % \| ([\d.]+) % \(([\d,]+) of ([\d,]+)\)",
+        rf"^\| {config['dataset']} \| {config['model']} \| 0 "
+        rf"\| ({results['epochs']})(?:, fast)? \| (\d+) \| ([\d.]+) % \| ([\d.]+) % \(([\d,]+) of ([\d,]+)\)",
         RESULTS,
         re.MULTILINE,
     )
