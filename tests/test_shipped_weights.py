@@ -56,7 +56,8 @@ def test_results_has_their_figures(path):
     results, config = json.loads(metadata["results"]), json.loads(metadata["config"])
     row = re.search(
         rf"^\| {config['dataset']} \| {config['model']} \| 0 "
-        rf"\| ({results['epochs']})(?:, fast)? \| (\d+) \| ([\d.]+) % \| ([\d.]+) % \(([\d,]+) of ([\d,]+)\)",
+        rf"\| ({results['epochs']})(?:, fast)? \| (\d+) \| ([\d.]+) % "
+        rf"\| ([\d.]+) % \(([\d,]+) of ([\d,]+)\)",
         RESULTS,
         re.MULTILINE,
     )
