@@ -64,7 +64,7 @@ class NetworkStep:
         self.images = torch.randn(batch, preset["in_channels"], size, size).to(device)
         self.labels = torch.randint(classes, (batch,)).to(device)
         # Small: scores that are not finite, after many steps on noise, have times of their own.
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-5)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-5, fused=True)
 
     def forward(self) -> Tensor:
         """The loss, ``()``."""

@@ -5,6 +5,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+# The largest weight for which, on a CPU, a matrix product for each image is faster than torch's
+# convolution: up to 1.8 times, a fifth of rotMNIST's training step. Beyond it is slower.
+LARGEST_PRODUCT = 2**13
+
+
+class _OneByOne(nn.Module):
+    """A convolution of kernel size 1 that takes the faster of two ways to the same numbers."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_cpu or self.weight.numel() > LARGEST_PRODUCT:
+            return super().forward(x)
+        weight = self.weight.flatten(1).expand(x.shape[0], -1, -1)
+        pixels = x.flatten(2)
+        if self.bias is None:
+            out = torch.bmm(weight, pixels)
+        else:
+            out = torch.baddbmm(self.bias[:, None], weight, pixels)
+        return out.unflatten(2, x.shape[2:])
+
+
+class Conv2d1x1(_OneByOne, nn.Conv2d):
+    """A 1×1 convolution of ``(B, C, H, W)``; made by `Conv1x1`."""
+
+
+class Conv3d1x1(_OneByOne, nn.Conv3d):
+    """A 1×1 convolution of ``(B, C, |H|, H, W)``; made by `Conv1x1`."""
+
 
 def Conv1x1(
     in_channels: int, out_channels: int, *, dimension: int = 3, bias: bool = True
@@ -17,7 +47,7 @@ def Conv1x1(
             ``(B, C, |H|, H, W)``.
         bias: whether a bias is added.
     """
-    convolution = nn.Conv2d if dimension == 2 else nn.Conv3d
+    convolution = Conv2d1x1 if dimension == 2 else Conv3d1x1
     return convolution(in_channels, out_channels, kernel_size=1, bias=bias)
 
 

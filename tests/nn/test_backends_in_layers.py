@@ -1,5 +1,7 @@
 """Layers on every backend: the same outputs, the same gradients of all weights, equivariant."""
 
+from itertools import compress
+
 import pytest
 import torch
 
@@ -52,6 +54,7 @@ def outputs_and_gradients(layer, x, backend):
 def error(got, expected):
     """The largest, relative to the largest number of its tensor; where that is zero but for
     rounding (a softmax does not see what all its scores share), to the largest of all."""
+    got, expected = list(got), list(expected)
     largest = [e.abs().max().item() for e in expected]
     scales = [one if one > 1e-9 * max(largest) else max(largest) for one in largest]
     pairs = zip(got, expected, scales, strict=True)
@@ -65,9 +68,16 @@ def test_outputs_and_the_gradients_of_all_weights(path, kind, group):
     double = make(kind, group).double()
     expected = outputs_and_gradients(double, x.double(), "reference")
     assert error(outputs_and_gradients(double, x.double(), "streaming"), expected) < 1e-10
-    # In float32 the norm of the position MLPs magnifies rounding, the reference's own as well.
-    eager = error(outputs_and_gradients(layer, x, "reference"), expected)
-    assert error(outputs_and_gradients(layer, x, "streaming"), expected) < max(1e-5, 2 * eager)
+    got = outputs_and_gradients(layer, x, "streaming")
+    eager = outputs_and_gradients(layer, x, "reference")
+    encodings = ["embedding" in name for name in ("output", "x", *dict(layer.named_parameters()))]
+    others = [not encoding for encoding in encodings]
+    assert error(compress(got, others), compress(expected, others)) < 1e-5
+    # Gradients of the encodings cancel over pixels and heads, and the norm of the position MLPs
+    # magnifies what rounding leaves, the reference's own as well.
+    expected = list(compress(expected, encodings))
+    allowed = max(1e-5, 4 * error(compress(eager, encodings), expected))
+    assert error(compress(got, encodings), expected) < allowed
 
 
 @pytest.mark.parametrize("kind", LAYERS)

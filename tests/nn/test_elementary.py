@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from g_selfatt.nn import Conv1x1, Crop, LayerNorm, Swish, TransformerBlock, initialise
+from g_selfatt.nn import Conv1x1, Crop, LayerNorm, Swish, TransformerBlock, elementary, initialise
 
 
 def test_layer_norm_is_over_channels_group_and_space_together():
@@ -30,11 +30,36 @@ def test_crop_takes_pixels_off_every_side():
         Crop(3)(x)
 
 
-def test_conv1x1_is_a_linear_map_of_the_channels():
-    conv, x = Conv1x1(3, 4), torch.randn(2, 3, 2, 5, 5)
-    expected = torch.einsum("oi,bihyx->bohyx", conv.weight.flatten(1), x)
-    torch.testing.assert_close(conv(x), expected + conv.bias.view(4, 1, 1, 1))
-    assert isinstance(Conv1x1(3, 4, dimension=2), nn.Conv2d)
+@pytest.mark.parametrize("largest", [0, 2**13], ids=["convolution", "product"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_conv1x1_is_a_linear_map_of_the_channels(dimension, bias, largest, monkeypatch):
+    monkeypatch.setattr(elementary, "LARGEST_PRODUCT", largest)
+    conv = Conv1x1(3, 4, dimension=dimension, bias=bias).double()
+    assert isinstance(conv, nn.Conv2d if dimension == 2 else nn.Conv3d)
+    # Cropped, as inside a TransformerBlock: not contiguous.
+    x = torch.randn(2, 3, *[6] * dimension).double()[..., 1:-1].requires_grad_()
+    expected = torch.einsum("oi,bi...->bo...", conv.weight.flatten(1), x)
+    if bias:
+        expected = expected + conv.bias.view(4, *[1] * dimension)
+    torch.testing.assert_close(conv(x), expected)
+    d_out = torch.randn_like(expected)
+    inputs = [x, *conv.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad(conv(x), inputs, d_out), torch.autograd.grad(expected, inputs, d_out)
+    )
+    assert conv(x[:0]).shape == expected[:0].shape
+
+
+def test_small_convolutions_are_matrix_products_and_large_ones_are_not():
+    def operators(module, x):
+        with torch.profiler.profile() as profile:
+            module(x)
+        return {event.key for event in profile.key_averages()}
+
+    x = torch.randn(1, 64, 2, 3, 3)
+    assert "aten::baddbmm" in operators(Conv1x1(64, 128), x)
+    assert "aten::convolution" in operators(Conv1x1(64, 129), x)
 
 
 def test_initialise_scales_by_the_fan_in_and_leaves_embeddings_alone():
