@@ -34,6 +34,7 @@ class Key:
         expected: what a valid value is, in the words of an error message.
         valid: whether a value is what `expected` says.
         by: what decides where the default is None.
+        before: the value of a run that is older than the key, where the default is None.
     """
 
     name: str
@@ -44,24 +45,26 @@ class Key:
     expected: str = ""
     valid: Callable[[Any], bool] = lambda value: True
     by: str = "data set"
+    before: Any = None
 
 
 # What the papers (and, for rotDigits, our own tuning) train each data set with.
 _SGD_WARMUP = {"optimizer": "SGD", "lr": 0.01, "scheduler": "linear_warmup_cosine"}
 _ADAM_CONSTANT = {"optimizer": "Adam", "lr": 1e-3, "scheduler": "constant"}
+_PLAIN = {"weight_decay": 1e-4, "label_smoothing": 0.0, "clip_grad_norm": 0.0, "ema_decay": 0.0}
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "rotDigits": {
         "optimizer": "Adam",
         "lr": 4e-3,
         "scheduler": "one_cycle",
-        "weight_decay": 1e-4,
         "batch_size": 8,
         "epochs": 10,
+        **_PLAIN,
     },
-    "rotMNIST": {**_ADAM_CONSTANT, "weight_decay": 1e-4, "batch_size": 8, "epochs": 300},
-    "MNIST": {**_ADAM_CONSTANT, "weight_decay": 1e-4, "batch_size": 8, "epochs": 300},
-    "CIFAR10": {**_SGD_WARMUP, "weight_decay": 1e-4, "batch_size": 24, "epochs": 350},
-    "PCam": {**_SGD_WARMUP, "weight_decay": 1e-4, "batch_size": 16, "epochs": 100},
+    "rotMNIST": {**_ADAM_CONSTANT, "batch_size": 8, "epochs": 300, **_PLAIN},
+    "MNIST": {**_ADAM_CONSTANT, "batch_size": 8, "epochs": 300, **_PLAIN},
+    "CIFAR10": {**_SGD_WARMUP, "batch_size": 24, "epochs": 350, **_PLAIN},
+    "PCam": {**_SGD_WARMUP, "batch_size": 16, "epochs": 100, **_PLAIN},
 }
 
 
@@ -76,9 +79,27 @@ def _positive(name: str, default: float | None, meaning: str) -> Key:
     )
 
 
-def _rate(name: str, default: float | None, meaning: str) -> Key:
+def _rate(name: str, default: float | None, meaning: str, before: Any = None) -> Key:
     return Key(
-        name, float, default, meaning, expected="in [0, 1)", valid=lambda value: 0 <= value < 1
+        name,
+        float,
+        default,
+        meaning,
+        expected="in [0, 1)",
+        valid=lambda value: 0 <= value < 1,
+        before=before,
+    )
+
+
+def _not_negative(name: str, default: float | None, meaning: str, before: Any = None) -> Key:
+    return Key(
+        name,
+        float,
+        default,
+        meaning,
+        expected="a finite number, at least 0",
+        valid=lambda value: math.isfinite(value) and value >= 0,
+        before=before,
     )
 
 
@@ -148,6 +169,13 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         _rate("dropout_att", None, "dropout on the attention coefficients"),
         _rate("dropout_values", None, "dropout on the output of an attention layer"),
         _positive("whitening_scale", None, "initial weights are N(0, whitening_scale^2 / fan_in)"),
+        _not_negative(
+            "position_init_scale",
+            None,
+            "initial position MLPs: 0: zero biases, as the released code, so that they see only "
+            "the sign of a coordinate; above 0: biases U(-1, 1), last layer scaled by this",
+            before=0.0,
+        ),
         Key(
             "group_encoding",
             str,
@@ -186,13 +214,19 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             valid=_increasing_epochs,
         ),
         _positive("sched_decay_factor", 10.0, "multistep: what the learning rate is divided by"),
-        Key(
-            "weight_decay",
-            float,
+        _not_negative(
+            "weight_decay", None, "weight decay (an L2 term of the loss; decoupled under AdamW)"
+        ),
+        _rate("label_smoothing", None, "share of the labels spread over all classes", before=0.0),
+        _not_negative(
+            "clip_grad_norm", None, "largest norm of the gradient of a step; 0: any", before=0.0
+        ),
+        _rate(
+            "ema_decay",
             None,
-            "weight decay (an L2 term of the loss; decoupled under AdamW)",
-            expected="a finite number, at least 0",
-            valid=lambda value: math.isfinite(value) and value >= 0,
+            "decay of an exponential moving average of the weights, which is then what is "
+            "evaluated and kept; 0: none",
+            before=0.0,
         ),
         _count("batch_size", None, "images in a batch"),
         _count("epochs", None, "passes over the training images"),

@@ -25,6 +25,25 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True)
+class Turns:
+    """Rotate about the centre by any angle, bilinear; black comes in at the corners."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Choose angles in degrees, float32 (count,), uniform in [0, 360)."""
+        return 360 * torch.rand(count, generator=generator)
+
+    def __call__(self, images: Tensor, choice: Tensor) -> Tensor:
+        """Turn square images (B, C, H, H) counter-clockwise, each by its own angle (B,)."""
+        cos, sin = torch.deg2rad(choice).cos(), torch.deg2rad(choice).sin()
+        zero = torch.zeros_like(cos)
+        # From an output pixel (x right, y down) to where its value is in the input.
+        inverse = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
+        grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
+        turned = F.grid_sample(images.float(), grid, mode="bilinear", align_corners=False)
+        return turned.round().to(images.dtype)
+
+
+@dataclass(frozen=True)
 class QuarterTurns:
     """Rotate by 0°, 90°, 180° or 270° counter-clockwise, each as likely as the others."""
 

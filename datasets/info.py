@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datasets.augment import Mirrors, QuarterTurns, Shifts, Transform
+from datasets.augment import Mirrors, QuarterTurns, Shifts, Transform, Turns
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ _TABLE = (
         mean=(0.1733,),
         std=(0.3009,),
         provenance="UCI handwritten digits inside scikit-learn, each rotated by a seeded angle",
-        augmentation=(QuarterTurns(),),
+        augmentation=(Turns(),),
     ),
     DatasetInfo(
         name="rotMNIST",
@@ -55,7 +55,7 @@ _TABLE = (
         mean=(0.1307,),
         std=(0.3081,),
         provenance="rotated MNIST (mnist_rotation_new) of the University of Montreal",
-        augmentation=(QuarterTurns(),),
+        augmentation=(Turns(),),
     ),
     DatasetInfo(
         name="MNIST",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from g_selfatt import groups
 from g_selfatt import nn as gnn
 from g_selfatt.functional import invariant_pooling
+from g_selfatt.nn.positional_encoding import PositionMLP
 
 
 class GroupTransformer(nn.Module):
@@ -44,6 +45,8 @@ class GroupTransformer(nn.Module):
         input_dropout_rate: dropout of the pixels, in [0, 1).
         num_classes: number of classes.
         whitening_scale: every convolution starts from N(0, whitening_scale² / fan_in).
+        position_init_scale: 0 to start the position MLPs as all other layers, with zero biases;
+            otherwise the scale of `PositionMLP.spread`.
         group_encoding, positional_encoding, backend: of the attention layers.
 
     Raises:
@@ -72,6 +75,7 @@ class GroupTransformer(nn.Module):
         input_dropout_rate: float = 0.0,
         num_classes: int,
         whitening_scale: float,
+        position_init_scale: float = 0.0,
         group_encoding: str = "equivariant",
         positional_encoding: str = "mlp",
         backend: str = "auto",
@@ -147,6 +151,10 @@ class GroupTransformer(nn.Module):
                 )
         self.transformer.append(gnn.Conv1x1(channels, num_classes, bias=False))
         gnn.initialise(self, whitening_scale)
+        if position_init_scale:
+            for module in self.modules():
+                if isinstance(module, PositionMLP):
+                    module.spread(position_init_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``."""

@@ -31,6 +31,7 @@ _COMMON: dict[str, Any] = {
     "input_dropout_rate": 0.0,
     "dropout_rate_after_maxpooling": 0.0,
     "whitening_scale": 1.41421356,  # √2, to the digits of the released command lines
+    "position_init_scale": 0.0,
     "normalize_between_layers": False,
     "maxpool_after_last_block": False,
     "expansion_per_block": 1,

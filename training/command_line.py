@@ -87,13 +87,11 @@ def help_text() -> str:
                 meaning, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head)
             )
     lines += ["", "By data set (window, dropout and the rest of the network: models/presets.py)"]
-    facts = list(next(iter(defaults.PROTOCOLS.values())))
-    widths = {
-        fact: max(len(str(row[fact])) for row in (*defaults.PROTOCOLS.values(), {fact: fact})) + 1
-        for fact in facts
-    }
-    for name, row in {"": {fact: fact for fact in facts}, **defaults.PROTOCOLS}.items():
-        lines.append(f"  {name:<12}" + " ".join(f"{row[fact]!s:<{widths[fact]}}" for fact in facts))
+    for name, row in defaults.PROTOCOLS.items():
+        facts = " ".join(f"{fact}={value}" for fact, value in row.items())
+        lines += textwrap.wrap(
+            facts, _WIDTH, initial_indent=f"  {name:<12}", subsequent_indent=" " * 14
+        )
     return "\n".join(line.rstrip() for line in lines)
 
 

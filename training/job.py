@@ -156,6 +156,9 @@ class _Job:
             training=batches,
             validation=self._batches("validation"),
             epochs=config.epochs,
+            label_smoothing=config.label_smoothing,
+            clip_grad_norm=config.clip_grad_norm,
+            ema_decay=config.ema_decay,
         )
 
     def _finish(

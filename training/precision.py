@@ -56,16 +56,21 @@ class Precision:
             return torch.autocast(self._device_type, enabled=False)
         return torch.autocast(self._device_type, dtype=_TYPES[self.amp])
 
-    def step(self, loss: Tensor, optimiser: Optimizer) -> None:
+    def step(self, loss: Tensor, optimiser: Optimizer, clip_grad_norm: float = 0.0) -> None:
         """Backward and one step of the optimiser, or none where scaled gradients overflow.
 
         Args:
             loss: a scalar, of the network run under `autocast`.
             optimiser: of the network's parameters, gradients zero.
+            clip_grad_norm: largest norm of all gradients together; 0 for any.
         """
         taken: list[bool] = []
         hook = optimiser.register_step_post_hook(lambda *_: taken.append(True))
         self._scaler.scale(loss).backward()
+        if clip_grad_norm:
+            self._scaler.unscale_(optimiser)
+            parameters = [p for group in optimiser.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, clip_grad_norm)
         self._scaler.step(optimiser)
         self._scaler.update()
         hook.remove()

@@ -33,12 +33,15 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         config: a resolved ConfigDict, or config.json of another run; a key that is younger than
-            that run has its default.
+            that run has its default, or its `before`.
 
     Returns:
         Key to value, as JSON has them, so that both sources compare equal.
     """
-    chosen = {k.name: config.get(k.name, k.default) for k in KEYS.values()}
+    chosen = {
+        k.name: config.get(k.name, k.before if k.default is None else k.default)
+        for k in KEYS.values()
+    }
     chosen = {name: value for name, value in chosen.items() if name not in _NOT_IDENTITY}
     return json.loads(json.dumps(chosen))
 

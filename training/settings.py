@@ -24,6 +24,7 @@ NETWORK_KEYS = {
     "dropout_att": "attention_dropout_rate",
     "dropout_values": "value_dropout_rate",
     "whitening_scale": "whitening_scale",
+    "position_init_scale": "position_init_scale",
 }
 # The models whose group maps the pixel grid to itself, which is what a table of offsets needs.
 _GRID_MODELS = ("z2sa", "mz2sa", "p4sa", "p4msa")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from datasets import Loader
@@ -36,6 +37,10 @@ class Trainer:
         training: shuffled batches, on the model's device.
         validation: the batches that pick the best epoch.
         epochs: of the whole run.
+        label_smoothing: share of each label spread over all classes, in [0, 1).
+        clip_grad_norm: largest norm of the gradient of a step; 0 for any.
+        ema_decay: decay of the moving average of the weights, which is then what is evaluated and
+            kept; 0 for none.
 
     Attributes:
         history: one row per finished epoch, as in metrics.jsonl.
@@ -53,6 +58,9 @@ class Trainer:
         training: Loader,
         validation: Loader,
         epochs: int,
+        label_smoothing: float = 0.0,
+        clip_grad_norm: float = 0.0,
+        ema_decay: float = 0.0,
     ) -> None:
         self.model = model
         self.optimiser = optimiser
@@ -61,6 +69,11 @@ class Trainer:
         self.training = training
         self.validation = validation
         self.epochs = epochs
+        self.label_smoothing = label_smoothing
+        self.clip_grad_norm = clip_grad_norm
+        self.average: AveragedModel | None = None
+        if ema_decay:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
 
@@ -69,10 +82,16 @@ class Trainer:
         """Number of epochs finished."""
         return len(self.history)
 
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network whose weights are evaluated and kept: the averaged one where there is one."""
+        return self.model if self.average is None else self.average.module
+
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on as if it had never stopped."""
         return {
             "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "precision": self.precision.state_dict(),
@@ -84,6 +103,8 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what `state_dict` gave."""
         self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.precision.load_state_dict(state["precision"])
@@ -104,7 +125,7 @@ class Trainer:
         while self.epoch < self.epochs:
             start, skipped = time.monotonic(), self.precision.skipped
             trained, lr = self._train_epoch(pace)
-            validated = evaluate(self.model, self.validation, self.precision)
+            validated = evaluate(self.evaluated, self.validation, self.precision)
             if not math.isfinite(validated.loss):
                 raise self._non_finite(
                     f"the validation loss is {validated.loss} after epoch {self.epoch + 1}", lr
@@ -164,9 +185,11 @@ class Trainer:
         self.optimiser.zero_grad()
         with self.precision.autocast():
             logits = self.model(x)
-        loss = F.cross_entropy(logits.float(), y)
-        self.precision.step(loss, self.optimiser)
+        loss = F.cross_entropy(logits.float(), y, label_smoothing=self.label_smoothing)
+        self.precision.step(loss, self.optimiser, self.clip_grad_norm)
         self.scheduler.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         return loss.detach(), logits.detach()
 
     def _refuse_non_finite(self, losses: Tensor, rates: list[float]) -> None:
@@ -189,7 +212,8 @@ class Trainer:
         best = self.best
         if best and (score.correct, -score.loss) <= (best["correct"], -best["loss"]):
             return False
-        weights = {k: v.detach().to("cpu", copy=True) for k, v in self.model.state_dict().items()}
+        weights = self.evaluated.state_dict()
+        weights = {k: v.detach().to("cpu", copy=True) for k, v in weights.items()}
         self.best = {
             "epoch": self.epoch + 1,
             "correct": score.correct,

@@ -112,7 +112,8 @@ def choose(kind: str, name: str, table: dict[str, type[nn.Module]]) -> type[nn.M
 def initialise(module: nn.Module, whitening_scale: float) -> None:
     """Every convolution's weight from N(0, whitening_scale² / fan_in), every bias 0, in place.
 
-    The position MLPs are convolutions too; embeddings keep torch's N(0, 1).
+    The position MLPs are convolutions too, and `PositionMLP.spread` can follow; embeddings keep
+    torch's N(0, 1).
     """
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d)):

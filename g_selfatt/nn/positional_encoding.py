@@ -12,22 +12,38 @@ from g_selfatt.nn.elementary import Conv1x1, LayerNorm, Swish
 HIDDEN_CHANNELS = 16
 
 
-def position_mlp(out_channels: int) -> nn.Sequential:
+class PositionMLP(nn.Sequential):
     """The continuous encoding of one coordinate: 1×1 conv 1→16, LayerNorm, Swish, 1×1 conv 16→d.
 
     Every offset is a batch element of its own, so that the norm is over its 16 features. Two things
-    follow: with zero biases, as at the start, it sees the sign of the coordinate alone; and near
-    zero the tiny eps of the norm amplifies a coordinate's rounding error up to a million times,
-    which is why coordinates must be exact (`g_selfatt.functional.acted_offsets`).
+    follow: with zero biases, as in the released code's initialization, it sees only the sign of the
+    coordinate (`spread` starts it otherwise); and near zero the tiny eps of the norm amplifies a
+    coordinate's rounding error up to a million times, which is why coordinates must be exact
+    (`g_selfatt.functional.acted_offsets`).
 
     Shape: ``(N, 1, 1, 1)`` coordinates → ``(N, out_channels, 1, 1)``.
+
+    Args:
+        out_channels: size d of the encoding of one coordinate.
     """
-    return nn.Sequential(
-        Conv1x1(1, HIDDEN_CHANNELS, dimension=2),
-        LayerNorm(HIDDEN_CHANNELS),
-        Swish(),
-        Conv1x1(HIDDEN_CHANNELS, out_channels, dimension=2),
-    )
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__(
+            Conv1x1(1, HIDDEN_CHANNELS, dimension=2),
+            LayerNorm(HIDDEN_CHANNELS),
+            Swish(),
+            Conv1x1(HIDDEN_CHANNELS, out_channels, dimension=2),
+        )
+
+    @torch.no_grad()
+    def spread(self, scale: float) -> None:
+        """Tell coordinates apart from the start: hidden biases from U(−1, 1), larger outputs.
+
+        Args:
+            scale: factor on the weights of the last layer.
+        """
+        nn.init.uniform_(self.get_parameter("0.bias"), -1.0, 1.0)
+        self.get_parameter("3.weight").mul_(scale)
 
 
 def encode_by_mlp(
@@ -41,7 +57,7 @@ def encode_by_mlp(
     """ROW(row(h·δ)) and COL(col(h·δ)) side by side, for every h and every offset of the window.
 
     Args:
-        row_embedding, col_embedding: the MLPs of `position_mlp`, to d_row and d_col channels.
+        row_embedding, col_embedding: a `PositionMLP` each, to d_row and d_col channels.
         group: acts on the offsets.
         window: odd height and width.
         reach: the offset in pixels that is coordinate 1.

@@ -11,10 +11,10 @@ from g_selfatt.groups import Group
 from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.extent import GlobalExtent, LocalExtent
 from g_selfatt.nn.positional_encoding import (
+    PositionMLP,
     check_table_encoding,
     encode_by_mlp,
     encode_by_table,
-    position_mlp,
 )
 from g_selfatt.nn.table_cache import TableCache
 
@@ -131,7 +131,7 @@ class SelfAttention(nn.Module):
 
     def _make_position_embedding(self, channels: int) -> nn.Module:
         if self.positional_encoding == "mlp":
-            return position_mlp(channels)
+            return PositionMLP(channels)
         if self.positional_encoding == "table":
             check_table_encoding(self.group)
             return nn.Embedding(2 * self.extent.reach + 1, channels)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 import datasets
 from datasets import TensorSplit, make_loader
-from datasets.augment import Mirrors, QuarterTurns, Shifts
+from datasets.augment import Mirrors, QuarterTurns, Shifts, Turns
 
 INFO = datasets.INFO["CIFAR10"]
 
@@ -137,6 +139,28 @@ def test_quarter_turns_are_those_of_torch(images):
         assert torch.equal(result, torch.rot90(image, int(turn), (1, 2)))
 
 
+def test_turns_by_multiples_of_90_degrees_are_quarter_turns(images):
+    turns = torch.arange(23) % 4
+    assert torch.equal(Turns()(images, 90.0 * turns), QuarterTurns()(images, turns))
+
+
+def test_turns_by_any_angle_are_those_of_scipy_inside_the_disc(split):
+    angles = torch.linspace(0, 350, 23)
+    turned = Turns()(split.images, angles)
+    y, x = np.mgrid[:32, :32] - 15.5
+    inside = x**2 + y**2 < 15**2
+    for image, angle, result in zip(split.images, angles.tolist(), turned, strict=True):
+        expected = ndimage.rotate(image[0].double().numpy(), angle, reshape=False, order=1)
+        assert np.abs(result[0].numpy() - expected)[inside].max() <= 0.51
+
+
+def test_turns_are_drawn_from_the_whole_circle():
+    angles = Turns().draw(9000, torch.Generator().manual_seed(0))
+    assert angles.min() >= 0 and angles.max() < 360
+    counts = torch.histc(angles, bins=9, min=0, max=360)
+    assert ((counts - 1000).abs() < 5 * 1000**0.5).all()
+
+
 def test_mirrors_swap_left_and_right(images):
     choice = torch.arange(23) % 3 == 0
     mirrored = Mirrors()(images, choice)
@@ -165,7 +189,7 @@ def test_every_choice_is_drawn_about_equally_often(transform):
     assert ((counts - share).abs() < 5 * share**0.5).all()
 
 
-@pytest.mark.parametrize("transform", [QuarterTurns(), Mirrors(), Shifts(2)])
+@pytest.mark.parametrize("transform", [Turns(), QuarterTurns(), Mirrors(), Shifts(2)])
 def test_results_keep_shape_type_and_layout(images, transform):
     result = transform(images, transform.draw(23, torch.Generator()))
     assert (result.shape, result.dtype) == (images.shape, images.dtype)

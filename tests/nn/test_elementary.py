@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from g_selfatt.nn import Conv1x1, Crop, LayerNorm, Swish, TransformerBlock, elementary, initialise
+from g_selfatt.nn.positional_encoding import PositionMLP
 
 
 def test_layer_norm_is_over_channels_group_and_space_together():
@@ -68,6 +69,21 @@ def test_initialise_scales_by_the_fan_in_and_leaves_embeddings_alone():
     initialise(module, whitening_scale=1.5)
     assert module[0].weight.std().item() == pytest.approx(1.5 / (50 * 9) ** 0.5, rel=0.01)
     assert not module[0].bias.any() and torch.equal(module[1].weight, embedding)
+
+
+def test_position_mlps_see_only_signs_until_they_are_spread():
+    coordinates = torch.tensor([-1.0, -0.5, 0.5, 1.0]).view(-1, 1, 1, 1)
+    mlp = PositionMLP(3)
+    initialise(mlp, whitening_scale=0.3)
+    negative, less, more, positive = mlp(coordinates).flatten(1)
+    torch.testing.assert_close(negative, less)
+    torch.testing.assert_close(more, positive)
+    last = mlp[-1].weight.clone()
+    mlp.spread(10.0)
+    assert torch.equal(mlp[-1].weight, 10 * last)
+    assert mlp[0].bias.abs().max() <= 1 and mlp[0].bias.min() < -0.5 < 0.5 < mlp[0].bias.max()
+    outputs = mlp(coordinates).flatten(1)
+    assert torch.pdist(outputs).min() > 0.01
 
 
 @pytest.mark.parametrize("in_channels", [4, 6])

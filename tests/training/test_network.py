@@ -64,6 +64,18 @@ def test_dropout_of_values_and_scale_of_weights(create):
     assert torch.allclose(4 * weights[0], weights[1])
 
 
+def test_position_mlps_are_spread_where_asked(create):
+    names = ("row_embedding.0.bias", "col_embedding.0.bias")
+
+    def biases(network):
+        return [p for name, p in network.named_parameters() if name.endswith(names)]
+
+    spread = biases(create("position_init_scale=3"))
+    assert len(spread) == 4  # rows and columns of two layers
+    assert all(bias.any() for bias in spread)
+    assert not any(bias.any() for bias in biases(create("position_init_scale=0")))
+
+
 def test_z2cnn_has_no_attention_to_set_up(create):
     assert isinstance(create("model=z2cnn", "dataset=MNIST"), CNN)
 

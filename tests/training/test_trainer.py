@@ -9,7 +9,7 @@ from torch import nn
 
 from datasets import INFO, TensorSplit, make_loader
 from training.errors import NonFiniteLoss
-from training.evaluation import Score
+from training.evaluation import Score, evaluate
 from training.optimisers import create_optimiser
 from training.precision import Precision
 from training.schedulers import create_scheduler
@@ -47,7 +47,7 @@ def loader(count=IMAGES, shuffle=False):
     return make_loader(split(count), INFO["rotDigits"], BATCH, device=CPU, shuffle=shuffle)
 
 
-def trainer(model, *, epochs=2, scheduler="constant", lr=0.01, amp="off"):
+def trainer(model, *, epochs=2, scheduler="constant", lr=0.01, amp="off", **options):
     training = loader(shuffle=True)
     optimiser = create_optimiser("SGD", model.parameters(), lr=lr, momentum=0.0, weight_decay=0.0)
     schedule = create_scheduler(scheduler, optimiser, epochs=epochs, steps_per_epoch=len(training))
@@ -59,6 +59,7 @@ def trainer(model, *, epochs=2, scheduler="constant", lr=0.01, amp="off"):
         training=training,
         validation=loader(10),
         epochs=epochs,
+        **options,
     )
 
 
@@ -86,6 +87,53 @@ def test_the_loop_is_gradient_descent_on_every_whole_batch_of_every_epoch():
     )
     assert [row["epoch"] for row in rows] == [1, 2]
     assert model.steps == 2 * (IMAGES // BATCH)
+
+
+def test_label_smoothing_and_clipping_are_those_of_their_equations():
+    model = Linear()
+    weight = model.layer.weight.detach().clone().requires_grad_()
+    bias = model.layer.bias.detach().clone().requires_grad_()
+    rows: list = []
+    trainer(model, epochs=1, lr=1.0, label_smoothing=0.3, clip_grad_norm=0.05).fit(rows.append)
+
+    losses = []
+    for x, y in loader(shuffle=True):
+        logs = F.linear(x.flatten(1), weight, bias).log_softmax(1)
+        loss = -(0.7 * logs.gather(1, y[:, None])[:, 0] + 0.3 * logs.mean(1)).mean()
+        gradients = torch.autograd.grad(loss, (weight, bias))
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+        assert norm > 0.05
+        with torch.no_grad():
+            weight -= 0.05 / norm * gradients[0]
+            bias -= 0.05 / norm * gradients[1]
+        losses.append(loss.item())
+    assert torch.allclose(model.layer.weight, weight, rtol=0, atol=1e-6)
+    assert rows[0]["train_loss"] == pytest.approx(sum(losses) / 3)
+
+
+def test_the_average_is_exponential_and_is_what_is_evaluated_and_kept():
+    model, steps = Linear(), []
+    averaging = trainer(model, epochs=2, lr=0.5, ema_decay=0.8)
+    averaging.optimiser.register_step_post_hook(
+        lambda *_: steps.append(model.layer.weight.detach().clone())
+    )
+    rows, expected = [], []
+
+    def after_epoch(row):
+        average = steps[0]
+        for weight in steps[1:]:
+            average = 0.8 * average + 0.2 * weight
+        expected.append(average)
+        rows.append(row)
+
+    averaging.fit(after_epoch)
+    kept = averaging.best["weights"]["layer.weight"]
+    torch.testing.assert_close(kept, expected[averaging.best["epoch"] - 1])
+    averaged = Linear()
+    averaged.load_state_dict(averaging.best["weights"])
+    score = evaluate(averaged, loader(10), averaging.precision)
+    assert score.loss == pytest.approx(rows[averaging.best["epoch"] - 1]["validation_loss"])
+    assert not torch.allclose(kept, model.layer.weight)
 
 
 def test_the_schedule_moves_with_every_step():
@@ -152,16 +200,18 @@ def test_weights_that_became_nan_in_the_last_step_of_an_epoch_are_not_kept():
     assert fitted.best == {}
 
 
-def test_the_state_covers_all_that_changes():
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_the_state_covers_all_that_changes(ema_decay):
     whole = Linear()
     rows: list = []
     torch.manual_seed(0)
     start = {k: v.clone() for k, v in whole.state_dict().items()}
-    trainer(whole, epochs=4, scheduler="one_cycle").fit(rows.append)
+    uninterrupted = trainer(whole, epochs=4, scheduler="one_cycle", ema_decay=ema_decay)
+    uninterrupted.fit(rows.append)
 
     half = Linear()
     half.load_state_dict(start)
-    first = trainer(half, epochs=4, scheduler="one_cycle")
+    first = trainer(half, epochs=4, scheduler="one_cycle", ema_decay=ema_decay)
     states = []
 
     def stop_after_two(row):
@@ -172,10 +222,11 @@ def test_the_state_covers_all_that_changes():
     with pytest.raises(KeyboardInterrupt):
         first.fit(stop_after_two)
     rest = Linear()
-    second = trainer(rest, epochs=4, scheduler="one_cycle")
+    second = trainer(rest, epochs=4, scheduler="one_cycle", ema_decay=ema_decay)
     second.load_state_dict(states[0])
     assert second.epoch == 2
     second.fit(lambda row: None)
     assert torch.equal(rest.layer.weight, whole.layer.weight)
+    assert torch.equal(second.evaluated.layer.weight, uninterrupted.evaluated.layer.weight)
     timeless = [{k: v for k, v in row.items() if k != "seconds"} for row in second.history]
     assert timeless == [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
