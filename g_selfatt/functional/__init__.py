@@ -4,6 +4,7 @@ from g_selfatt.functional.attention import self_attention
 from g_selfatt.functional.attention_weights import attention_weights
 from g_selfatt.functional.backends import use_backend
 from g_selfatt.functional.encoding import GROUP_ENCODINGS, group_index
+from g_selfatt.functional.filters import filter_sampling, group_filters, lifting_filters
 from g_selfatt.functional.pooling import invariant_pooling
 from g_selfatt.functional.positions import acted_offsets, window_offsets
 from g_selfatt.functional.signals import inscribed_disc, preserves_grid, transform_plane
@@ -12,9 +13,12 @@ __all__ = [
     "GROUP_ENCODINGS",
     "acted_offsets",
     "attention_weights",
+    "filter_sampling",
+    "group_filters",
     "group_index",
     "inscribed_disc",
     "invariant_pooling",
+    "lifting_filters",
     "preserves_grid",
     "self_attention",
     "transform_plane",

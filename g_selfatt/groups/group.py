@@ -42,8 +42,8 @@ class Group:
         self.identity = _find_identity(name, self.multiplication_table)
         self.inverse_table = (self.multiplication_table == self.identity).int().argmax(dim=1)
         _check_homomorphism(name, self.multiplication_table, self.matrices)
-        # What `acted_offsets` has computed. A dict, because torch.compile sees through one: a
-        # network that has run once has its tables as constants of the compiled graph.
+        # What `acted_offsets` and `filter_sampling` have computed. A dict, because torch.compile
+        # sees through one: a network that has run once has its tables as constants of the graph.
         self.offset_tables: dict[tuple[object, ...], Tensor] = {}
 
     @property

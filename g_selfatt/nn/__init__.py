@@ -7,6 +7,7 @@ from g_selfatt.nn.attention_layers import (
     LiftSelfAttention,
 )
 from g_selfatt.nn.attention_maps import attention_maps
+from g_selfatt.nn.convolution import GroupConv, LiftConv
 from g_selfatt.nn.elementary import (
     ACTIVATIONS,
     NORMS,
@@ -17,6 +18,7 @@ from g_selfatt.nn.elementary import (
     choose,
     initialise,
 )
+from g_selfatt.nn.pooling import AvgPool, MaxPool
 from g_selfatt.nn.self_attention import POSITIONAL_ENCODINGS
 from g_selfatt.nn.transformer_block import TransformerBlock
 
@@ -24,13 +26,17 @@ __all__ = [
     "ACTIVATIONS",
     "NORMS",
     "POSITIONAL_ENCODINGS",
+    "AvgPool",
     "Conv1x1",
     "Crop",
+    "GroupConv",
     "GroupLocalSelfAttention",
     "GroupSelfAttention",
     "LayerNorm",
+    "LiftConv",
     "LiftLocalSelfAttention",
     "LiftSelfAttention",
+    "MaxPool",
     "Swish",
     "TransformerBlock",
     "attention_maps",

@@ -1,0 +1,91 @@
+"""Filters acted on by the group: the filter that group element h sees is ``w[h·δ]``.
+
+The kernel of a group convolution (Cohen & Welling, 2016) as one matrix for each group element, from
+the weights to the filter of that element. What the positional table is to attention.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from g_selfatt.groups import Group
+
+
+def filter_sampling(
+    group: Group, kernel_size: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """The matrices S with ``w[h·δ] = Σ_ε S[h, δ, ε]·w[ε]``, for every group element h.
+
+    The offsets δ and ε of a filter are counted from its centre: whole numbers of pixels where K is
+    odd, halves between them where it is even. For an element that maps the pixel grid to itself,
+    S[h] is a permutation. For the others, ``h·δ`` lies between weights: S[h] interpolates
+    bilinearly. A group with such elements sees the offsets of the disc ``|δ| ≤ (K − 1) / 2`` only,
+    with every element: the corners of the square are turned out of it.
+
+    Args:
+        group: the group that acts.
+        kernel_size: side K of the square filter.
+        dtype, device: of the result.
+
+    Returns:
+        ``(|H|, K², K²)``, offsets row-major; shared between calls, not to be written to.
+    """
+    tables, kind = group.offset_tables, ("filters", kernel_size, dtype, str(device))
+    if kind not in tables:
+        # The table outlives the call, so it must not become an inference tensor by accident.
+        with torch.inference_mode(False):
+            radius = (kernel_size - 1) / 2
+            line = torch.arange(kernel_size, dtype=torch.float64) - radius
+            offsets = torch.cartesian_prod(line, line).T  # (2, K²)
+            elements = range(group.num_elements)
+            acted = torch.stack([group.left_action_on_Rd(h, offsets) for h in elements])
+            # The product of two hat functions is bilinear interpolation, and 0 or 1 on the grid.
+            distance = (acted[:, :, :, None] - offsets[:, None, :]).abs()  # (|H|, 2, K², K²)
+            sampling = (1 - distance).clamp_min(0).prod(dim=1)
+            if len(group.grid_elements) < group.num_elements:
+                disc = offsets.square().sum(dim=0) <= radius**2
+                sampling = sampling * disc[:, None]
+            tables[kind] = sampling.to(device=device, dtype=dtype)
+    return tables[kind]
+
+
+def lifting_filters(group: Group, weight: Tensor) -> Tensor:
+    """The filter of each element, for a convolution from the plane to the group.
+
+    Args:
+        group: the group.
+        weight: ``(O, I, K, K)``.
+
+    Returns:
+        ``(O, |H| of h, I, K, K)``; entry ``[o, h, i]`` is ``weight[o, i]`` at ``h·δ``.
+    """
+    sampling = filter_sampling(group, weight.shape[-1], weight.dtype, weight.device)
+    filters = torch.einsum("hde,oie->ohid", sampling, weight.flatten(-2))
+    return filters.unflatten(-1, weight.shape[-2:])
+
+
+def group_filters(group: Group, weight: Tensor) -> Tensor:
+    """The filter of each pair of elements, for a convolution on the group.
+
+    Args:
+        group: the group.
+        weight: ``(O, I, |H|, K, K)``; index t of the group axis carries ``u_t = t⁻¹``, as that of a
+            feature map does.
+
+    Returns:
+        ``(O, |H| of h, I, |H| of m, K, K)``; entry ``[o, h, i, m]`` is ``weight[o, i, t]`` at
+        ``h·δ``, with ``u_t = u_h⁻¹u_m``.
+    """
+    sampling = filter_sampling(group, weight.shape[-1], weight.dtype, weight.device)
+    acted = torch.einsum("hde,oite->oihtd", sampling, weight.flatten(-2))
+    # The pair (h, t) that lands on (h, m): t = m·h⁻¹, the table of group_encoding="equivariant".
+    times, inverse = group.multiplication_table, group.inverse_table
+    h = torch.arange(group.num_elements)
+    pairs = (h[:, None] * group.num_elements + times[:, inverse].T).flatten().to(weight.device)
+    filters = acted.flatten(2, 3).index_select(2, pairs)  # (O, I, |H|·|H|, K²)
+    filters = filters.unflatten(2, (group.num_elements, -1)).transpose(1, 2)
+    return filters.unflatten(-1, weight.shape[-2:])
