@@ -14,6 +14,7 @@ from this one:
 """
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,10 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 
+_MOST = 1_000_000  # of anything counted
+_COMMENT = 100  # bytes: the name of the run's folder has them, and a name has 255 at most
+
+
 def _positive(name: str, default: float | None, meaning: str) -> Key:
     return Key(
         name,
@@ -109,8 +114,8 @@ def _count(name: str, default: int | None, meaning: str, least: int = 1) -> Key:
         int,
         default,
         meaning,
-        expected=f"at least {least}",
-        valid=lambda value: value >= least,
+        expected=f"at least {least} and at most {_MOST:,}",
+        valid=lambda value: least <= value <= _MOST,
     )
 
 
@@ -146,7 +151,14 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "paper: the epoch is picked on the test images, as the released code does",
             ("held_out", "paper"),
         ),
-        Key("comment", str, "", "a word of your own; runs that differ in it are kept apart"),
+        Key(
+            "comment",
+            str,
+            "",
+            "a word of your own; runs that differ in it are kept apart",
+            expected=f"at most {_COMMENT} bytes",
+            valid=lambda value: len(os.fsencode(value)) <= _COMMENT,
+        ),
     ),
     "The network": (
         Key(

@@ -56,7 +56,8 @@ def draw(
         else:
             axes.set_ylabel("cross-entropy [nats]")
         axes.legend(loc=place, fontsize="small")
-    figure.suptitle(title)
+    # as it is: `$x^y$` is no formula, and a byte of a path that is no UTF-8 has no glyph
+    figure.suptitle(title.encode(errors="replace").decode(), parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_atomic(path, buffer.getvalue())

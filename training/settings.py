@@ -89,6 +89,11 @@ def check(config: ConfigDict) -> None:
         )
     if config.scheduler == "multistep" and not config.sched_decay_steps:
         raise ConfigError('sched_decay_steps: scheduler=multistep needs them, such as "(100,200)"')
+    if config.scheduler == "multistep" and config.sched_decay_steps[-1] >= config.epochs:
+        raise ConfigError(
+            f"sched_decay_steps: got {config.sched_decay_steps!r}, expected epochs below "
+            f"{config.epochs}, where the run ends (epochs)"
+        )
     if not config.train and not config.pretrained:
         raise ConfigError(
             "train: False leaves nothing to do; add --config.pretrained=True to evaluate"

@@ -7,6 +7,8 @@ from ml_collections import ConfigDict
 from config import KEYS, Key
 from training.errors import ConfigError
 
+_LONGEST = 80  # characters of a value that an error message repeats
+
 
 def check_values(config: ConfigDict) -> ConfigDict:
     """Check every value against its Key.
@@ -29,7 +31,7 @@ def _checked(key: Key, value: Any) -> Any:
     if key.type is float and type(value) is int:
         value = float(value)
     if type(value) is not key.type:
-        raise ConfigError(f"{key.name}: got {value!r}, expected {key.type.__name__}")
+        raise ConfigError(f"{key.name}: got {_shown(value)}, expected {key.type.__name__}")
     if key.choices:
         spelling = {choice.lower(): choice for choice in key.choices}
         if value.lower() not in spelling:
@@ -38,5 +40,10 @@ def _checked(key: Key, value: Any) -> Any:
             )
         return spelling[value.lower()]
     if not key.valid(value):
-        raise ConfigError(f"{key.name}: got {value!r}, expected {key.expected}")
+        raise ConfigError(f"{key.name}: got {_shown(value)}, expected {key.expected}")
     return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

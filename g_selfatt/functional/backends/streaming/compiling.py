@@ -13,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from numba import njit
+from numba.core.caching import FunctionCache
+
+logger = logging.getLogger(__name__)
 
 # For the functions inside a kernel, which are called many times and allocate nothing. Otherwise
 # each call would count a reference for each of its arrays, atomically: that took longer than the
@@ -28,13 +31,46 @@ def sources_digest() -> int:
     return digest
 
 
+class _Cache(FunctionCache):
+    """Numba's cache of one function, which never fails: what cannot be read is compiled again."""
+
+    _told = False  # once in a process, whichever kernel is the first
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # unpickling a damaged file raises anything
+            self._tell("read", error)
+        try:
+            self.flush()  # so that what is compiled now can be kept in its place
+        except OSError:
+            pass
+        return None
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            self._tell("written", error)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        if not _Cache._told:
+            _Cache._told = True
+            reason = " ".join(str(error).split()) or type(error).__name__
+            logger.warning(
+                "compiling the attention again: the cache in %s cannot be %s (%s)",
+                *(self.cache_path, what, reason),
+            )
+
+
 def compile_kernel(function: Callable) -> Callable:
     """Compiled on its first call, without the interpreter's lock, and cached.
 
     The cache is beside the sources, or in the user's cache directory where that is read-only.
     """
+    kernel = njit(nogil=True)(function)
     try:
-        return njit(nogil=True, cache=True)(function)
+        kernel._cache = _Cache(function)  # what njit(cache=True) does, with its own class
     except RuntimeError as error:  # neither can be written
-        logging.getLogger(__name__).warning("compiled anew in every process: %s", error)
-        return njit(nogil=True)(function)
+        logger.warning("compiled anew in every process: %s", error)
+    return kernel

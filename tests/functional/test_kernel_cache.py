@@ -1,0 +1,63 @@
+"""Compiled kernels on disk: a cache that is damaged, or cannot be written, is never an error."""
+
+from __future__ import annotations
+
+import logging
+import resource
+
+import pytest
+
+numba = pytest.importorskip("numba")
+compiling = pytest.importorskip("g_selfatt.functional.backends.streaming.compiling")
+
+
+def double(x):
+    return 2 * x
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compiling._Cache, "_told", False)
+    return tmp_path
+
+
+def loaded_from_cache() -> bool:
+    """Compile in a new dispatcher, as a new process would; whether the cache had it."""
+    kernel = compiling.compile_kernel(double)
+    assert kernel(21.0) == 42.0
+    return bool(kernel.stats.cache_hits)
+
+
+def test_a_kernel_is_compiled_once(folder):
+    assert [loaded_from_cache(), loaded_from_cache()] == [False, True]
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"\x93no"],
+    ids=["truncated", "empty", "garbage"],
+)
+def test_a_damaged_cache_is_replaced_and_said_once(folder, suffix, damage, caplog):
+    loaded_from_cache()
+    (path,) = folder.rglob(f"*.{suffix}")
+    path.write_bytes(damage(path.read_bytes()))
+    with caplog.at_level(logging.WARNING):
+        assert [loaded_from_cache(), loaded_from_cache()] == [False, True]
+    assert len(caplog.messages) == 1
+    assert f"the cache in {path.parent} cannot be read" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_no_error_and_said_once(folder, caplog):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with caplog.at_level(logging.WARNING):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # no file may grow: a full disk
+        try:
+            found = [loaded_from_cache(), loaded_from_cache()]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found == [False, False]
+    assert len(caplog.messages) == 1
+    assert "cannot be written" in caplog.text
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
