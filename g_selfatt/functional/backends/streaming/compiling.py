@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from numba import njit
 from numba.core.caching import FunctionCache
@@ -36,18 +38,16 @@ class _Cache(FunctionCache):
 
     _told = False  # once in a process, whichever kernel is the first
 
-    def load_overload(self, sig, target_context):
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # unpickling a damaged file raises anything
             self._tell("read", error)
-        try:
+        with suppress(OSError):
             self.flush()  # so that what is compiled now can be kept in its place
-        except OSError:
-            pass
         return None
 
-    def save_overload(self, sig, data):
+    def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
         except Exception as error:
@@ -64,7 +64,7 @@ class _Cache(FunctionCache):
 
 
 def compile_kernel(function: Callable) -> Callable:
-    """Compiled on its first call, without the interpreter's lock, and cached.
+    """Compile on the first call, without the interpreter's lock, and cached.
 
     The cache is beside the sources, or in the user's cache directory where that is read-only.
     """
