@@ -20,7 +20,7 @@ from benchmarks.command_line import Parser, device, new_file
 from benchmarks.machine import describe
 from benchmarks.measurement import measure_case
 from benchmarks.rates import measure_rates
-from g_selfatt.functional.backends import BACKENDS
+from g_selfatt.backends import BACKENDS
 
 CANDIDATES = [*(name for name in BACKENDS if name != REFERENCE), FLEX]
 

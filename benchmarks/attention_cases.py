@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from g_selfatt import groups
-from g_selfatt.functional import group_index
-from g_selfatt.functional.backends import AttentionInputs, reference
+from g_selfatt.backends import AttentionInputs
+from g_selfatt.functional import group_index, reference
 
 # Group, (H, W), window.
 SMALL_CASES = [

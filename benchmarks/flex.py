@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from benchmarks.cases import FLEX
-from g_selfatt.functional.backends import BACKENDS, AttentionInputs, Backend
+from g_selfatt.backends import BACKENDS, AttentionInputs, Backend
 
 LEAST_CHANNELS = 16  # of what FlexAttention compiles on CUDA
 

@@ -26,8 +26,9 @@ from benchmarks.attention_cases import (
     outputs_and_gradients,
     worst_error,
 )
-from g_selfatt.functional.backends import AttentionInputs, reference
-from g_selfatt.functional.backends import triton as backend
+from g_selfatt.backends import AttentionInputs
+from g_selfatt.backends import triton as backend
+from g_selfatt.functional import reference
 
 # Too large for the interpreter of the tests: group, (H, W), window, heads, c.
 LARGE_CASES = [

@@ -97,8 +97,8 @@ def _resources(compiled: Any) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Compile the cases and print what becomes of them."""
     from g_selfatt import groups
+    from g_selfatt.backends.triton import launch
     from g_selfatt.functional import group_index
-    from g_selfatt.functional.backends.triton import launch
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--capability", type=int, default=90)

@@ -1,6 +1,6 @@
 """The least work of a training step, counted: how fast it could be if nothing were wasted.
 
-Counted is the factored algorithm that `g_selfatt.functional.backends.streaming` describes, with its
+Counted is the factored algorithm that `g_selfatt.backends.numba` describes, with its
 recomputation in backward, and the convolutions; a better algorithm would have a lower floor. With
 O = |H| of h, G of g and m, N pairs of a query and a key pixel inside the image, c channels of a
 head, d that meet positions, e that meet the group, for each head of each sample:

@@ -16,7 +16,7 @@ if INTERPRETED:
     os.environ["TRITON_INTERPRET"] = "1"
 try:
     with contextlib.suppress(ImportError):  # no Triton: the tests that need it say so
-        from g_selfatt.functional.backends.triton import operator  # noqa: F401
+        from g_selfatt.backends.triton import operator  # noqa: F401
 finally:
     # No other test, and no process that one starts, is to meet the interpreter.
     if _before is None:

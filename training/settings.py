@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 import datasets
 import models
 from config import PROTOCOLS
-from g_selfatt.functional.backends import BACKENDS
+from g_selfatt.backends import BACKENDS
 from models.presets import PRESETS
 from training.errors import ConfigError
 from training.values import check_values

@@ -12,9 +12,16 @@ the table P: a k×k table is local attention, a table that reaches every offset 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import ModuleType
+
 from torch import Tensor
 
-from g_selfatt.functional.backends import AttentionInputs, select_backend
+from g_selfatt.functional.inputs import AttentionInputs
+
+_everywhere: ContextVar[str | None] = ContextVar("everywhere", default=None)
 
 
 def self_attention(
@@ -52,4 +59,31 @@ def self_attention(
     inputs = AttentionInputs(
         query, key, value, positional_table, group_embedding, group_index, scale, dropout_rate
     )
-    return select_backend(backend, inputs).run(inputs)
+    registry = _registry()
+    registry.check_backend_name(backend)
+    return registry.select_backend(_everywhere.get() or backend, inputs).run(inputs)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Within it, all attention runs on one backend, whatever the layers were given.
+
+        with use_backend("reference"):
+            expected = network(x)
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    _registry().check_backend_name(name)
+    before = _everywhere.set(name)
+    try:
+        yield
+    finally:
+        _everywhere.reset(before)
+
+
+def _registry() -> ModuleType:
+    """The backends: they import these equations, so they are looked up at the call."""
+    from g_selfatt.backends import registry
+
+    return registry

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends import AttentionInputs
-from g_selfatt.functional.backends.reference import (
+from g_selfatt.functional.inputs import AttentionInputs
+from g_selfatt.functional.reference import (
     WholeImage,
     Window,
     group_scores,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from g_selfatt.functional import signals
+from g_selfatt.groups import signals
 
 
 class Group:

@@ -30,7 +30,7 @@ class LiftSelfAttention(SelfAttention):
             max_pos_embedding − 1 is coordinate 1.
         attention_dropout_rate: probability of dropping an attention weight, in [0, 1).
         positional_encoding: ``"mlp"``, or ``"table"`` for groups that map the pixel grid to itself.
-        backend: ``"auto"`` or one of `g_selfatt.functional.backends.BACKENDS`.
+        backend: ``"auto"`` or one of `g_selfatt.backends.BACKENDS`.
 
     Raises:
         ValueError: an argument out of its range, with what would be right.

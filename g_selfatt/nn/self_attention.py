@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from g_selfatt.backends import check_backend_name
 from g_selfatt.functional import attention_weights, group_index, self_attention
-from g_selfatt.functional.backends import check_backend_name
 from g_selfatt.groups import Group
 from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.extent import GlobalExtent, LocalExtent

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import flex
 from benchmarks.attention_cases import attention_of, make_inputs, worst_error
-from g_selfatt.functional.backends import reference
+from g_selfatt.functional import reference
 
 
 @pytest.mark.filterwarnings("ignore")  # that it is written out and not fused

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from g_selfatt import groups, nn, testing
+from g_selfatt.backends import numba
 from g_selfatt.functional import use_backend
-from g_selfatt.functional.backends import streaming
 
 LAYERS = {
     "lift_local": (nn.LiftLocalSelfAttention, 5),
@@ -23,7 +23,7 @@ def path(request, monkeypatch):
     if request.param == "compiled":
         pytest.importorskip("numba")
     else:
-        monkeypatch.setattr(streaming, "why_not_compiled", lambda inputs: "the test says so")
+        monkeypatch.setattr(numba, "why_not_compiled", lambda inputs: "the test says so")
     return request.param
 
 
@@ -122,8 +122,8 @@ def test_the_context_outranks_the_layer_and_ends(monkeypatch):
     layer, x = make("group_local", "p4"), signal("group_local", "p4")
     ran = []
     layer.backend = "reference"
-    run = streaming.why_not_compiled
-    monkeypatch.setattr(streaming, "why_not_compiled", lambda i: ran.append(1) or run(i))
+    run = numba.why_not_compiled
+    monkeypatch.setattr(numba, "why_not_compiled", lambda i: ran.append(1) or run(i))
     layer(x)
     assert not ran
     with use_backend("streaming"):

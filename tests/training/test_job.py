@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import datasets
-from g_selfatt.functional.backends import BACKENDS
+from g_selfatt.backends import BACKENDS
 from models import read_metadata
 from models.checkpoints import load_weights
 from training import job

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from g_selfatt.functional.backends.streaming.compiling import inner
-from g_selfatt.functional.backends.streaming.contractions import correlate, correlate_table
-from g_selfatt.functional.backends.streaming.images import read
-from g_selfatt.functional.backends.streaming.lanes import (
+from g_selfatt.backends.numba.compiling import inner
+from g_selfatt.backends.numba.contractions import correlate, correlate_table
+from g_selfatt.backends.numba.images import read
+from g_selfatt.backends.numba.lanes import (
     any_below,
     exponential,
     full,

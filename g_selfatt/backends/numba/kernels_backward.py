@@ -13,20 +13,20 @@ from collections.abc import Callable
 import numpy as np
 from numba import uint32
 
-from g_selfatt.functional.backends.streaming.compiling import (
+from g_selfatt.backends.numba.compiling import (
     compile_kernel,
     inner,
     sources_digest,
 )
-from g_selfatt.functional.backends.streaming.contractions import (
+from g_selfatt.backends.numba.contractions import (
     combine,
     combine_table,
     correlate,
     scatter,
     scatter_table,
 )
-from g_selfatt.functional.backends.streaming.dropout import drop, query_keys
-from g_selfatt.functional.backends.streaming.factors import (
+from g_selfatt.backends.numba.dropout import drop, query_keys
+from g_selfatt.backends.numba.factors import (
     compute_factors,
     copy_block,
     look_around,
@@ -36,8 +36,8 @@ from g_selfatt.functional.backends.streaming.factors import (
     positions_of,
     read_unit,
 )
-from g_selfatt.functional.backends.streaming.images import read, write
-from g_selfatt.functional.backends.streaming.lanes import (
+from g_selfatt.backends.numba.images import read, write
+from g_selfatt.backends.numba.lanes import (
     counters,
     full,
     load,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from g_selfatt import groups
+from g_selfatt.backends import AttentionInputs, numba, select_backend
 from g_selfatt.functional import group_index, self_attention
-from g_selfatt.functional.backends import AttentionInputs, select_backend, streaming
 
 pytest.importorskip("numba")
 
@@ -199,15 +199,15 @@ def test_auto_takes_what_is_compiled():
 
 
 def test_without_numba_the_reason_is_logged_once(monkeypatch, caplog):
-    monkeypatch.setattr(streaming.importlib.util, "find_spec", lambda name: None)
-    streaming._why_no_numba.cache_clear()
-    streaming._log_once.cache_clear()
+    monkeypatch.setattr(numba.importlib.util, "find_spec", lambda name: None)
+    numba._why_no_numba.cache_clear()
+    numba._log_once.cache_clear()
     inputs = make_inputs("p4", (3, 4), (3, 3))
     try:
         with caplog.at_level(logging.INFO):
             got = [self_attention(*inputs, scale=0.3, backend="streaming") for _ in range(2)]
     finally:
-        streaming._why_no_numba.cache_clear()
+        numba._why_no_numba.cache_clear()
     assert [r.message for r in caplog.records if "Numba is not installed" in r.message] != []
     assert len(caplog.records) == 1
     torch.testing.assert_close(got[1], self_attention(*inputs, scale=0.3, backend="reference"))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from g_selfatt.functional.backends import reference, streaming, triton
-from g_selfatt.functional.backends.inputs import AttentionInputs
+from g_selfatt.backends import numba, triton
+from g_selfatt.functional import reference
+from g_selfatt.functional.inputs import AttentionInputs
 
 
 @dataclass(frozen=True)
@@ -35,31 +34,10 @@ BACKENDS = {
     backend.name: backend
     for backend in (
         Backend("triton", triton.can_run, triton.is_worth_it, triton.attend),
-        Backend("streaming", streaming.can_run, streaming.is_worth_it, streaming.attend),
+        Backend("streaming", numba.can_run, numba.is_worth_it, numba.attend),
         Backend("reference", reference.can_run, reference.is_worth_it, reference.attend),
     )
 }
-
-
-_everywhere: ContextVar[str | None] = ContextVar("everywhere", default=None)
-
-
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
-    """Within it, all attention runs on one backend, whatever the layers were given.
-
-        with use_backend("reference"):
-            expected = network(x)
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    check_backend_name(name)
-    before = _everywhere.set(name)
-    try:
-        yield
-    finally:
-        _everywhere.reset(before)
 
 
 def check_backend_name(name: str) -> None:
@@ -71,13 +49,10 @@ def check_backend_name(name: str) -> None:
 def select_backend(name: str, inputs: AttentionInputs) -> Backend:
     """The backend called ``name``, or for ``"auto"`` the first that can run ``inputs``.
 
-    `use_backend` outranks ``name``.
-
     Raises:
         ValueError: an unknown name, or one that cannot run the inputs: the message says why.
     """
     check_backend_name(name)
-    name = _everywhere.get() or name
     if name != "auto":
         reason = BACKENDS[name].can_run(inputs)
         if reason is not None:

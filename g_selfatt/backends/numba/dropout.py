@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint32, uint64
 
-from g_selfatt.functional.backends.streaming.compiling import inner
-from g_selfatt.functional.backends.streaming.lanes import counters, full, keep_where, shift_right
+from g_selfatt.backends.numba.compiling import inner
+from g_selfatt.backends.numba.lanes import counters, full, keep_where, shift_right
 
 
 @inner

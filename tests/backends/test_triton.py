@@ -14,9 +14,9 @@ from benchmarks.attention_cases import (
     outputs_and_gradients,
     worst_error,
 )
-from g_selfatt.functional.backends import reference
-from g_selfatt.functional.backends import triton as backend
-from g_selfatt.functional.backends.triton import launch
+from g_selfatt.backends import triton as backend
+from g_selfatt.backends.triton import launch
+from g_selfatt.functional import reference
 
 attend = backend.attend
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends.streaming.compiling import inner
+from g_selfatt.backends.numba.compiling import inner
 
 
 class Image(NamedTuple):

@@ -10,7 +10,7 @@ many programs contribute to, P and E, they write side by side, for a sum in a fi
 
 import triton.language as tl
 
-from g_selfatt.functional.backends.triton.parts import (
+from g_selfatt.backends.triton.parts import (
     at,
     axis,
     contract,

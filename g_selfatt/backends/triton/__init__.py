@@ -12,9 +12,9 @@ import os
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends.inputs import AttentionInputs
-from g_selfatt.functional.backends.triton import self_check
-from g_selfatt.functional.backends.triton.blocks import MOST_CHANNELS, MOST_ELEMENTS
+from g_selfatt.backends.triton import self_check
+from g_selfatt.backends.triton.blocks import MOST_CHANNELS, MOST_ELEMENTS
+from g_selfatt.functional.inputs import AttentionInputs
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 LEAST_CAPABILITY = (7, 0)  # what Triton compiles for
@@ -57,7 +57,7 @@ def is_worth_it(inputs: AttentionInputs) -> bool:
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, equal to the reference's."""
     # Not at the top: the kernels need Triton.
-    from g_selfatt.functional.backends.triton import operator
+    from g_selfatt.backends.triton import operator
 
     return operator.attend(inputs)
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from numba import uint32
 
-from g_selfatt.functional.backends.streaming.compiling import (
+from g_selfatt.backends.numba.compiling import (
     compile_kernel,
     inner,
     sources_digest,
 )
-from g_selfatt.functional.backends.streaming.contractions import combine
-from g_selfatt.functional.backends.streaming.dropout import drop, query_keys
-from g_selfatt.functional.backends.streaming.factors import (
+from g_selfatt.backends.numba.contractions import combine
+from g_selfatt.backends.numba.dropout import drop, query_keys
+from g_selfatt.backends.numba.factors import (
     compute_factors,
     look_around,
     make_scratch,
@@ -23,8 +23,8 @@ from g_selfatt.functional.backends.streaming.factors import (
     positions_of,
     read_unit,
 )
-from g_selfatt.functional.backends.streaming.images import write
-from g_selfatt.functional.backends.streaming.lanes import (
+from g_selfatt.backends.numba.images import write
+from g_selfatt.backends.numba.lanes import (
     counters,
     full,
     load,

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends import reference
-from g_selfatt.functional.backends.inputs import AttentionInputs
+from g_selfatt.functional import reference
+from g_selfatt.functional.inputs import AttentionInputs
 
 # float32 is exact but for rounding; the others are rounded themselves, at the end.
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 4e-2}
@@ -114,6 +114,6 @@ def _check(kind: Kind) -> str | None:
 
 
 def _attend(inputs: AttentionInputs) -> Tensor:
-    from g_selfatt.functional.backends.triton import operator
+    from g_selfatt.backends.triton import operator
 
     return operator.attend(inputs)

@@ -2,7 +2,7 @@
 
 import triton.language as tl
 
-from g_selfatt.functional.backends.triton.parts import (
+from g_selfatt.backends.triton.parts import (
     at,
     axis,
     contract,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from g_selfatt.functional.backends import reference
-from g_selfatt.functional.backends.inputs import AttentionInputs
+from g_selfatt.functional import reference
+from g_selfatt.functional.inputs import AttentionInputs
 
 
 def attend(inputs: AttentionInputs) -> Tensor:

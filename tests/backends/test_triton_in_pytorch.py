@@ -11,9 +11,9 @@ import torch
 from triton_here import DEVICE, INTERPRETED, interpreter  # noqa: F401
 
 from benchmarks.attention_cases import attention_of, make_inputs
-from g_selfatt.functional.backends import reference
-from g_selfatt.functional.backends import triton as backend
-from g_selfatt.functional.backends.triton import self_check
+from g_selfatt.backends import triton as backend
+from g_selfatt.backends.triton import self_check
+from g_selfatt.functional import reference
 
 attend = backend.attend
 

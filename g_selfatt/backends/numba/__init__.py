@@ -9,8 +9,8 @@ import logging
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends.inputs import AttentionInputs
-from g_selfatt.functional.backends.streaming import plain
+from g_selfatt.backends import recompute
+from g_selfatt.functional.inputs import AttentionInputs
 
 WORTHWHILE_SCORES = 2**26  # 256 MB of float32, of which the reference keeps several copies
 
@@ -37,9 +37,9 @@ def attend(inputs: AttentionInputs) -> Tensor:
     if reason is not None:
         if inputs.query.device.type == "cpu":
             _log_once(reason)
-        return plain.attend(inputs)
+        return recompute.attend(inputs)
     # Not at the top: the kernels need Numba, and take their time to load.
-    from g_selfatt.functional.backends.streaming import operator
+    from g_selfatt.backends.numba import operator
 
     return operator.attend(inputs)
 

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends.streaming.geometry import clip_table, unclip_table
-from g_selfatt.functional.backends.triton.blocks import (
+from g_selfatt.backends.numba.geometry import clip_table, unclip_table
+from g_selfatt.backends.triton.blocks import (
     LANES,
     PROGRAMS,
     SCORES_OF_GRADIENTS,
     part_of,
     power_of_two,
 )
-from g_selfatt.functional.backends.triton.kernels_forward import forward_kernel, group_kernel
-from g_selfatt.functional.backends.triton.kernels_key import key_kernel
-from g_selfatt.functional.backends.triton.kernels_query import query_kernel
-from g_selfatt.functional.backends.triton.kernels_table import table_kernel
+from g_selfatt.backends.triton.kernels_forward import forward_kernel, group_kernel
+from g_selfatt.backends.triton.kernels_key import key_kernel
+from g_selfatt.backends.triton.kernels_query import query_kernel
+from g_selfatt.backends.triton.kernels_table import table_kernel
 
 # One warp; the loops hold no product for which Triton could fetch ahead; a·b + c rounded once.
 OPTIONS = {"num_warps": 1, "num_stages": 1, "enable_fp_fusion": True}

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends.inputs import AttentionInputs
-from g_selfatt.functional.backends.triton.launch import Call, image_like
+from g_selfatt.backends.triton.launch import Call, image_like
+from g_selfatt.functional.inputs import AttentionInputs
 
 INPUTS = (
     "Tensor query, Tensor key, Tensor value, Tensor table, Tensor? embedding, Tensor? index, "

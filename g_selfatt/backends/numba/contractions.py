@@ -13,8 +13,8 @@ the last, the last once more): a sum waits for its last addition.
 
 from __future__ import annotations
 
-from g_selfatt.functional.backends.streaming.compiling import inner
-from g_selfatt.functional.backends.streaming.lanes import full, load, multiply_add, spread, store
+from g_selfatt.backends.numba.compiling import inner
+from g_selfatt.backends.numba.lanes import full, load, multiply_add, spread, store
 
 
 @inner

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from g_selfatt.functional.backends.inputs import AttentionInputs
+from g_selfatt.functional.inputs import AttentionInputs
 
 
 def can_run(inputs: AttentionInputs) -> str | None:

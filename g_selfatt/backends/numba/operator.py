@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.backends.inputs import AttentionInputs
-from g_selfatt.functional.backends.streaming.dropout import weight_keys
-from g_selfatt.functional.backends.streaming.factors import Problem
-from g_selfatt.functional.backends.streaming.geometry import clip_table, plan, unclip_table
-from g_selfatt.functional.backends.streaming.images import view
-from g_selfatt.functional.backends.streaming.kernels_backward import backward
-from g_selfatt.functional.backends.streaming.kernels_forward import forward
-from g_selfatt.functional.backends.streaming.lanes import BYTES
-from g_selfatt.functional.backends.streaming.workers import run_all, share_out
+from g_selfatt.backends.numba.dropout import weight_keys
+from g_selfatt.backends.numba.factors import Problem
+from g_selfatt.backends.numba.geometry import clip_table, plan, unclip_table
+from g_selfatt.backends.numba.images import view
+from g_selfatt.backends.numba.kernels_backward import backward
+from g_selfatt.backends.numba.kernels_forward import forward
+from g_selfatt.backends.numba.lanes import BYTES
+from g_selfatt.backends.numba.workers import run_all, share_out
+from g_selfatt.functional.inputs import AttentionInputs
 
 # A normaliser below this is computed again from the joint maximum. Terms that matter to a sum of
 # this size are larger than it times the precision, and so are all their factors: normal numbers.
