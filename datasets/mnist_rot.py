@@ -1,6 +1,7 @@
 """Rotated MNIST: from the archive of Larochelle et al. (ICML 2007) to one verified npz file.
 
-Lies in ``<root>/MNIST_rot``: ``raw/mnist_rotation_new.zip`` and ``processed/rotmnist.npz``.
+Lies in ``<root>/MNIST_rot``: ``raw/mnist_rotation_new.zip`` and ``processed/rotmnist.npz``. Where
+the archive is neither there nor to be had, the images are regenerated from MNIST.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.download import obtain, replacing
+from datasets.download import obtain
 from datasets.errors import DataError, one_line
 from datasets.info import INFO
+from datasets.rotmnist_from_mnist import PROCESSED, PROVENANCE, SHA256, digest, make, save_processed
 from datasets.splits import Source, TensorSplit
 
 URL = "http://www.iro.umontreal.ca/~lisa/icml2007data/mnist_rotation_new.zip"
@@ -24,6 +26,7 @@ TRAIN_FILE = "mnist_all_rotation_normalized_float_train_valid.amat"
 TEST_FILE = "mnist_all_rotation_normalized_float_test.amat"
 SIDE = INFO["rotMNIST"].image_size
 
+logger = logging.getLogger(__name__)
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError)
 _UNREADABLE += (zipfile.BadZipFile, zlib.error)
 
@@ -53,20 +56,30 @@ def MNIST_rot(
     Raises:
         DataError: the archive or the processed file is missing or damaged.
     """
-    folder = Path(root) / "MNIST_rot"
-    processed = folder / "processed" / "rotmnist.npz"
-    if not processed.exists():
-        archive = folder / "raw" / url.rpartition("/")[2]
+    root = Path(root)
+    processed = root / PROCESSED
+    if processed.exists():
+        return _read(processed)
+    archive = root / "MNIST_rot" / "raw" / url.rpartition("/")[2]
+    try:
         obtain(url, archive, md5, download=download)
-        logging.getLogger(__name__).info("parsing %s, once", archive)
-        arrays = _parse(archive, num_validation)
-        provenance = f"{url} (md5 {md5}), transposed to stand upright"
-        try:
-            with replacing(processed) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, provenance=np.array(provenance), **arrays)
-        except OSError as error:
-            raise DataError(f"{processed} cannot be written ({one_line(error)})") from error
+    except DataError as error:
+        if archive.exists():  # damaged: for the user to replace
+            raise
+        _regenerate(processed, root, download, error)
+        return _read(processed)
+    logger.info("parsing %s, once", archive)
+    arrays = _parse(archive, num_validation)
+    save_processed(processed, f"{url} (md5 {md5}), transposed to stand upright", arrays)
     return _read(processed)
+
+
+def _regenerate(processed: Path, root: Path, download: bool, unreachable: DataError) -> None:
+    logger.warning("%s; regenerating the images from MNIST, once", unreachable)
+    try:
+        make(processed, root, download=download)
+    except DataError as error:
+        raise DataError(f"{unreachable}; nor can it be regenerated from MNIST: {error}") from error
 
 
 def _parse(archive: Path, num_validation: int) -> dict[str, np.ndarray]:
@@ -111,8 +124,9 @@ def _read(path: Path) -> Source:
     info = INFO["rotMNIST"]
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name != "provenance"}
             splits = [
-                TensorSplit.of_arrays(file[f"x_{split}"], file[f"y_{split}"], info, path)
+                TensorSplit.of_arrays(arrays[f"x_{split}"], arrays[f"y_{split}"], info, path)
                 for split in ("train", "valid", "test")
             ]
             known = " ".join(file["provenance"].ravel()) if "provenance" in file.files else None
@@ -122,4 +136,7 @@ def _read(path: Path) -> Source:
         raise DataError(
             f"{path} cannot be read ({one_line(error)}): delete it to have it made anew"
         ) from error
-    return Source(*splits, provenance=known or f"processed file found at {path}")
+    sha256 = digest(arrays)
+    if sha256 == SHA256:
+        known = PROVENANCE  # whoever made the file
+    return Source(*splits, provenance=known or f"processed file of unknown origin, sha256 {sha256}")

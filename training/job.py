@@ -78,6 +78,12 @@ class _Job:
     def _evaluate(self) -> dict[str, Any]:
         metadata = pretrained.load(self.weights, self.model)
         recorded = json.loads(metadata["results"])
+        if metadata["data"] != self.splits.info.provenance:
+            logger.warning(
+                "other pixels: these weights were trained on %s; the images here are %s",
+                metadata["data"],
+                self.splits.info.provenance,
+            )
         score = evaluate(self.model, self._batches("test"), self.precision)
         then = Score(recorded["test_loss"], recorded["test_correct"], recorded["test_images"])
         print(f"weights: {self.weights}, trained on {metadata['machine']}, seed {metadata['seed']}")

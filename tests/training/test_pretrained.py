@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
 
+import datasets
 from models import read_metadata
 from training import job
 from training.errors import Interrupted, WeightsError
@@ -46,6 +48,17 @@ def test_only_exactly_that_configuration_will_do(configure, run):
     assert f"looked for {weights_of(configure(ONE, 'seed=1'))}" in message
     assert message.endswith(f"weights under {configure().save_dir}: {weights_of(configure(ONE))}")
     assert caught.value.exit_code == 2
+
+
+def test_weights_that_meet_other_pixels_are_said_to(configure, run, caplog, monkeypatch):
+    run(ONE)
+    run(ONE, "pretrained=True")
+    assert "other pixels" not in caplog.text
+    other = replace(datasets.INFO["rotDigits"], provenance="digits drawn by hand")
+    monkeypatch.setitem(datasets.INFO, "rotDigits", other)
+    run(ONE, "pretrained=True")
+    assert "other pixels: these weights were trained on UCI" in caplog.text
+    assert "the images here are digits drawn by hand" in caplog.text
 
 
 def test_with_no_weights_at_all_the_line_says_none(configure, run):
