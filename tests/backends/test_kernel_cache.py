@@ -8,7 +8,7 @@ import resource
 import pytest
 
 numba = pytest.importorskip("numba")
-compiling = pytest.importorskip("g_selfatt.functional.backends.streaming.compiling")
+compiling = pytest.importorskip("g_selfatt.backends.numba.compiling")
 
 
 def double(x):
