@@ -1,0 +1,81 @@
+"""The convolutional family: invariance in float64, its twin without attention, any image size."""
+
+import pytest
+import torch
+from torch import nn
+
+from g_selfatt import groups
+from g_selfatt.nn import GroupLocalSelfAttention, GroupSelfAttention
+from g_selfatt.nn.self_attention import SelfAttention
+from g_selfatt.testing import assert_equivariant, equivariance_error
+from models.group_coatnet import GroupCoAtNet
+
+
+def make(group="p4", attention=("Off", "Local", "Global"), **arguments):
+    small = {
+        "in_channels": 2,
+        "num_classes": 5,
+        "image_size": 20,
+        "stem_channels": 4,
+        "stem_kernel_size": 5,
+        "channels_per_stage": (4, 6, 6),
+        "blocks_per_stage": (1, 1, 1),
+        "kernel_size": 3,
+        "num_heads": 2,
+        "head_channels": 3,
+        "patch_size": 3,
+    }
+    network = GroupCoAtNet(group=group, attention_per_stage=attention, **small | arguments)
+    # Statistics and biases that are not those of the start, so that nothing is zero or one.
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    network(torch.randn(8, 2, 20, 20))
+    return network.double()
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (13, 18), (9, 7)])
+@pytest.mark.parametrize("group", ["mz2", "p4", "p4m", "p8"])
+def test_it_is_invariant_for_every_size_of_the_image(group, shape):
+    x = torch.randn(2, 2, *shape, dtype=torch.float64)
+    assert_equivariant(make(group), groups.get(group), x)
+
+
+def test_every_stage_is_equivariant_and_the_logits_see_the_image():
+    network, x = make("p4m"), torch.randn(2, 2, 20, 20, dtype=torch.float64)
+    features = nn.Sequential(network.stem, network.stages)
+    assert features.eval()(x).shape == (2, 6, 8, 3, 3)
+    assert_equivariant(features, network.group, x)
+    network.eval()
+    assert (network(x) - network(x.flip(0))).abs().max() > 1e-3
+
+
+def test_a_network_of_another_group_is_not_invariant():
+    errors = equivariance_error(
+        make("mz2"), groups.get("p4"), torch.randn(1, 2, 20, 20, dtype=torch.float64)
+    )
+    assert max(errors.exact.values()) > 1e-3
+
+
+def test_the_twin_is_the_network_less_its_attention():
+    network, twin = make("p4"), make("p4", ("Off", "Off", "Off"))
+    layers = [type(m) for m in network.modules() if isinstance(m, SelfAttention)]
+    assert layers == [GroupLocalSelfAttention, GroupSelfAttention]
+    assert not any(isinstance(m, SelfAttention) for m in twin.modules())
+    assert parameters(twin) < parameters(network)
+
+
+def parameters(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_every_weight_is_trained():
+    network = make("p4").float()
+    network(torch.randn(4, 2, 20, 20)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
+
+
+def test_mistakes_name_what_would_be_right():
+    with pytest.raises(ValueError, match="must have one entry for each stage"):
+        make(attention=("Off", "Local"))
+    with pytest.raises(ValueError, match="unknown attention_per_stage 'local'; choose of Off, L"):
+        make(attention=("Off", "local", "Off"))
