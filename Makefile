@@ -20,7 +20,7 @@ train: environment
 	$(PYTHON) main.py $(ARGS)
 
 test: tools
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
 lint: tools
 	$(PYTHON) -m ruff check .

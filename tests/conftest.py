@@ -1,4 +1,9 @@
-"""What all tests share: the golden cases, a fixed seed, and where Triton's kernels run."""
+"""What all tests share: one thread, golden cases, a fixed seed, and where Triton's kernels run."""
+
+import os
+
+# One thread for each worker of pytest-xdist and for the programs that a test starts; before torch.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from pathlib import Path
 

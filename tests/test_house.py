@@ -33,10 +33,10 @@ def test_arrows_point_down_only(package):
 
 
 def test_the_library_needs_torch_alone():
-    """Numba and Triton, and what comes with them, are optional: imported on first use alone."""
+    """Numba and Triton, and what they need, are optional: imported on first use alone."""
     names = {name for path in (REPOSITORY / "g_selfatt").rglob("*.py") for name in imported(path)}
     foreign = names - set(sys.stdlib_module_names) - {"g_selfatt"}
-    assert foreign <= {"torch", "numba", "llvmlite", "numpy", "triton"}
+    assert foreign <= {"torch", "numba", "llvmlite", "numpy", "filelock", "triton"}
 
 
 def test_library_and_models_import_without_torchvision():

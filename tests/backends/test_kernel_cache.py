@@ -1,14 +1,15 @@
-"""Compiled kernels on disk: a cache that is damaged, or cannot be written, is never an error."""
+"""Compiled kernels on disk: a damaged cache is no error, and one process at a time compiles."""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import resource
 
+import numba
 import pytest
 
-numba = pytest.importorskip("numba")
-compiling = pytest.importorskip("g_selfatt.backends.numba.compiling")
+from g_selfatt.backends.numba import compiling
 
 
 def double(x):
@@ -61,3 +62,32 @@ def test_a_cache_that_cannot_be_written_is_no_error_and_said_once(folder, caplog
     assert len(caplog.messages) == 1
     assert "cannot be written" in caplog.text
     assert not [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def compile_together(folder, barrier, arguments, misses):
+    """The work of one process: compile for each argument, once all processes are ready."""
+    numba.config.CACHE_DIR = folder
+    kernel = compiling.compile_kernel(double)
+    barrier.wait()
+    assert [kernel(argument) for argument in arguments] == [2 * argument for argument in arguments]
+    misses.put(sum(kernel.stats.cache_misses.values()))
+
+
+def test_processes_compile_each_kernel_once_and_load_the_right_one(folder):
+    """Both begin at the same moment, with signatures of their own or in the opposite order."""
+    orders = [[21.5, 3, 2j], [2j, 3, 21.5]]
+    context = multiprocessing.get_context("spawn")
+    barrier, misses = context.Barrier(len(orders)), context.Queue()
+    processes = [
+        context.Process(target=compile_together, args=(str(folder), barrier, order, misses))
+        for order in orders
+    ]
+    for process in processes:
+        process.start()
+    assert sum(misses.get(timeout=120) for _ in processes) == 3
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    kernel = compiling.compile_kernel(double)
+    assert [kernel(argument) for argument in orders[0]] == [43.0, 6, 4j]
+    assert sum(kernel.stats.cache_hits.values()) == 3

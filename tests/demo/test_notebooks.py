@@ -38,7 +38,6 @@ def kernels(tmp_path_factory):
 def execute(kernels, monkeypatch):
     """Run a notebook, which is not saved, in a working directory; raises with the failing cell."""
     monkeypatch.setenv("JUPYTER_PATH", str(kernels))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def run(notebook, folder):
         resources = {"metadata": {"path": str(folder)}}

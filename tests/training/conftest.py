@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 import datasets
 import training
@@ -12,15 +11,6 @@ from training import command_line, settings
 
 IMAGES = 24
 TINY = {"num_channels": 8, "num_heads": 1, "block_sizes": (1,), "crop_per_layer": (3,)}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small only lose by sharing a step among cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -3,6 +3,10 @@
 Numba's cache notices a change of the file that a cached function is in, not of the files whose
 functions it calls; it does tell apart closures over different values. So a kernel's entry point is
 a closure over the checksum of them all.
+
+Numba reads and writes its cache without a lock: two processes that compile one kernel for two
+dtypes at the same time can write both to the same file. So a kernel is compiled by one process at a
+time; the others wait and load what it compiled.
 """
 
 from __future__ import annotations
@@ -10,10 +14,11 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from numba import njit
 from numba.core.caching import FunctionCache
 
@@ -53,6 +58,18 @@ class _Cache(FunctionCache):
         except Exception as error:
             self._tell("written", error)
 
+    def locked(self, compile: Callable) -> Callable:
+        """The function, which runs in one process at a time."""
+
+        def locked(signature: Any) -> Any:
+            with ExitStack() as held:
+                with suppress(OSError, NotImplementedError):  # a folder without locks: as before
+                    self._impl.locator.ensure_cache_path()
+                    held.enter_context(FileLock(f"{self._cache_file._index_path}.lock"))
+                return compile(signature)
+
+        return locked
+
     def _tell(self, what: str, error: Exception) -> None:
         if not _Cache._told:
             _Cache._told = True
@@ -71,6 +88,7 @@ def compile_kernel(function: Callable) -> Callable:
     kernel = njit(nogil=True)(function)
     try:
         kernel._cache = _Cache(function)  # what njit(cache=True) does, with its own class
+        kernel.compile = kernel._cache.locked(kernel.compile)
     except RuntimeError as error:  # neither can be written
-        logger.warning("compiled anew in every process: %s", error)
+        logger.warning("every process compiles the attention again: %s", error)
     return kernel
