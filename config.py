@@ -1,122 +1,27 @@
 """Every key of a run: type, default, meaning and valid values; no other file holds a default.
 
-`python main.py --help` prints this table. A default of None reads "by data set": the facts of the
-optimisation come from PROTOCOLS below, those of the network from models/presets.py, and
-training/settings.py fills them in. A file of one's own is given by `--config=other.py` and starts
-from this one:
+`python main.py --help` prints this table. A default of None reads "by data set": the protocol in
+the record of the data set has those of the optimization, the file of the network those of the
+network, and training/settings.py fills them in. Choices are read from where they are defined, and
+keys that one data set or network has for itself stand in its file. A file of one's own is given by
+`--config=other.py` and starts from this one:
 
     from config import get_config as defaults
 
     def get_config():
-        config = defaults()
-        config.model = "p8sa"
-        return config
+        return defaults(model="p8sa")
 """
 
-import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
 
+from datasets import EVAL_PROTOCOLS, list_datasets
+from keys import Key, choices_of, count, not_negative, positive, rate, registered, typed_default
 
-@dataclass(frozen=True)
-class Key:
-    """One key of the configuration.
-
-    Attributes:
-        name: the word after `--config.`.
-        type: bool, int, float, str or tuple.
-        default: the value where the user gives none; None where something else decides, see `by`.
-        meaning: one or two lines for the table of `--help`.
-        choices: the valid values of a key that is a choice, accepted in any case.
-        expected: what a valid value is, in the words of an error message.
-        valid: whether a value is what `expected` says.
-        by: what decides where the default is None.
-        before: the value of a run that is older than the key, where the default is None.
-    """
-
-    name: str
-    type: type
-    default: Any
-    meaning: str
-    choices: tuple[str, ...] = ()
-    expected: str = ""
-    valid: Callable[[Any], bool] = lambda value: True
-    by: str = "data set"
-    before: Any = None
-
-
-# What the papers (and, for rotDigits, our own tuning) train each data set with.
-_SGD_WARMUP = {"optimizer": "SGD", "lr": 0.01, "scheduler": "linear_warmup_cosine"}
-_ADAM_CONSTANT = {"optimizer": "Adam", "lr": 1e-3, "scheduler": "constant"}
-_PLAIN = {"weight_decay": 1e-4, "label_smoothing": 0.0, "clip_grad_norm": 0.0, "ema_decay": 0.0}
-PROTOCOLS: dict[str, dict[str, Any]] = {
-    "rotDigits": {
-        "optimizer": "Adam",
-        "lr": 4e-3,
-        "scheduler": "one_cycle",
-        "batch_size": 8,
-        "epochs": 10,
-        **_PLAIN,
-    },
-    "rotMNIST": {**_ADAM_CONSTANT, "batch_size": 8, "epochs": 300, **_PLAIN},
-    "MNIST": {**_ADAM_CONSTANT, "batch_size": 8, "epochs": 300, **_PLAIN},
-    "CIFAR10": {**_SGD_WARMUP, "batch_size": 24, "epochs": 350, **_PLAIN},
-    "PCam": {**_SGD_WARMUP, "batch_size": 16, "epochs": 100, **_PLAIN},
-}
-
-
-_MOST = 1_000_000  # of anything counted
 _COMMENT = 100  # bytes: the name of the run's folder has them, and a name has 255 at most
-
-
-def _positive(name: str, default: float | None, meaning: str) -> Key:
-    return Key(
-        name,
-        float,
-        default,
-        meaning,
-        expected="a finite number above 0",
-        valid=lambda value: math.isfinite(value) and value > 0,
-    )
-
-
-def _rate(name: str, default: float | None, meaning: str, before: Any = None) -> Key:
-    return Key(
-        name,
-        float,
-        default,
-        meaning,
-        expected="in [0, 1)",
-        valid=lambda value: 0 <= value < 1,
-        before=before,
-    )
-
-
-def _not_negative(name: str, default: float | None, meaning: str, before: Any = None) -> Key:
-    return Key(
-        name,
-        float,
-        default,
-        meaning,
-        expected="a finite number, at least 0",
-        valid=lambda value: math.isfinite(value) and value >= 0,
-        before=before,
-    )
-
-
-def _count(name: str, default: int | None, meaning: str, least: int = 1) -> Key:
-    return Key(
-        name,
-        int,
-        default,
-        meaning,
-        expected=f"at least {least} and at most {_MOST:,}",
-        valid=lambda value: least <= value <= _MOST,
-    )
+MODELS = tuple(name for _, names in registered("models", "register_model") for name in names)
 
 
 def _increasing_epochs(steps: tuple) -> bool:
@@ -126,13 +31,12 @@ def _increasing_epochs(steps: tuple) -> bool:
 
 SECTIONS: dict[str, tuple[Key, ...]] = {
     "What is trained": (
-        Key("dataset", str, "rotDigits", f"data set: {', '.join(PROTOCOLS)}"),
+        Key("dataset", str, "rotDigits", f"data set: {', '.join(list_datasets())}"),
         Key(
             "model",
             str,
             "p4sa",
-            "network: z2sa mz2sa p4sa p8sa p12sa p16sa p4msa p8msa (self-attention on the group "
-            "that the name begins with), or z2cnn (the convolutional baseline)",
+            f"network: {' '.join(MODELS)}; the name begins with its group",
         ),
         Key(
             "seed",
@@ -149,7 +53,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "held_out",
             "held_out: the epoch is picked on validation images and the test images are read once; "
             "paper: the epoch is picked on the test images, as the released code does",
-            ("held_out", "paper"),
+            EVAL_PROTOCOLS,
         ),
         Key(
             "comment",
@@ -166,7 +70,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             str,
             "Local",
             "window around each pixel, or all pixels",
-            ("Local", "Global"),
+            choices_of("models.group_transformer", "ATTENTION_TYPES"),
         ),
         Key(
             "patch_size",
@@ -176,12 +80,34 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             expected="odd and at least 1",
             valid=lambda value: value >= 1 and value % 2 == 1,
         ),
-        Key("norm_type", str, None, "normalisation", ("LayerNorm", "BatchNorm")),
-        Key("activation_function", str, None, "activation", ("Swish", "ReLU")),
-        _rate("dropout_att", None, "dropout on the attention coefficients"),
-        _rate("dropout_values", None, "dropout on the output of an attention layer"),
-        _positive("whitening_scale", None, "initial weights are N(0, whitening_scale^2 / fan_in)"),
-        _not_negative(
+        Key(
+            "norm_type",
+            str,
+            None,
+            "normalization",
+            choices_of("g_selfatt.nn.elementary", "NORMS"),
+        ),
+        Key(
+            "activation_function",
+            str,
+            None,
+            "activation",
+            choices_of("g_selfatt.nn.elementary", "ACTIVATIONS"),
+        ),
+        rate(
+            "dropout_att",
+            None,
+            "dropout on the attention coefficients",
+            argument="attention_dropout_rate",
+        ),
+        rate(
+            "dropout_values",
+            None,
+            "dropout on the output of an attention layer",
+            argument="value_dropout_rate",
+        ),
+        positive("whitening_scale", None, "initial weights are N(0, whitening_scale^2 / fan_in)"),
+        not_negative(
             "position_init_scale",
             None,
             "initial position MLPs: 0: zero biases, as the released code, so that they see only "
@@ -194,7 +120,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "equivariant",
             "which relative group element the group encoding sees: equivariant, relative and gevit "
             "make the network exactly equivariant, paper is what the released code does",
-            ("equivariant", "relative", "gevit", "paper"),
+            choices_of("g_selfatt.functional.encoding", "_ENCODINGS"),
         ),
         Key(
             "positional_encoding",
@@ -202,20 +128,26 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "mlp",
             "mlp: a small network of the offset; table: a row of numbers for each offset (groups "
             "of quarter turns and mirrors only)",
-            ("mlp", "table"),
+            choices_of("g_selfatt.nn.self_attention", "POSITIONAL_ENCODINGS"),
         ),
         Key("backend", str, "auto", "which implementation computes the attention"),
     ),
-    "Optimisation": (
-        Key("optimizer", str, None, "optimiser", ("Adam", "AdamW", "SGD")),
-        _rate("optimizer_momentum", 0.9, "momentum of SGD"),
-        _positive("lr", None, "learning rate (its peak where the scheduler has one)"),
+    "Optimization": (
+        Key(
+            "optimizer",
+            str,
+            None,
+            "optimizer",
+            choices_of("training.optimisers", "OPTIMIZERS"),
+        ),
+        rate("optimizer_momentum", 0.9, "momentum of SGD"),
+        positive("lr", None, "learning rate (its peak where the scheduler has one)"),
         Key(
             "scheduler",
             str,
             None,
             "learning rate over time",
-            ("constant", "multistep", "linear_warmup_cosine", "one_cycle"),
+            choices_of("training.schedulers", "SCHEDULERS"),
         ),
         Key(
             "sched_decay_steps",
@@ -225,23 +157,23 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             expected="whole epochs above 0 in increasing order, such as (100,200)",
             valid=_increasing_epochs,
         ),
-        _positive("sched_decay_factor", 10.0, "multistep: what the learning rate is divided by"),
-        _not_negative(
+        positive("sched_decay_factor", 10.0, "multistep: what the learning rate is divided by"),
+        not_negative(
             "weight_decay", None, "weight decay (an L2 term of the loss; decoupled under AdamW)"
         ),
-        _rate("label_smoothing", None, "share of the labels spread over all classes", before=0.0),
-        _not_negative(
+        rate("label_smoothing", None, "share of the labels spread over all classes", before=0.0),
+        not_negative(
             "clip_grad_norm", None, "largest norm of the gradient of a step; 0: any", before=0.0
         ),
-        _rate(
+        rate(
             "ema_decay",
             None,
             "decay of an exponential moving average of the weights, which is then what is "
             "evaluated and kept; 0: none",
             before=0.0,
         ),
-        _count("batch_size", None, "images in a batch"),
-        _count("epochs", None, "passes over the training images"),
+        count("batch_size", None, "images in a batch"),
+        count("epochs", None, "passes over the training images"),
     ),
     "The machine": (
         Key("device", str, "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N"),
@@ -251,7 +183,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "auto",
             "mixed precision: auto (fp16 with loss scaling on CUDA under a constant learning rate, "
             "off otherwise), off (plain float32), fp16 or bf16",
-            ("auto", "off", "fp16", "bf16"),
+            choices_of("training.precision", "AMP"),
         ),
         Key(
             "compile",
@@ -260,7 +192,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "CUDA alone: torch.compile the network into CUDA graphs, for small batches, whose "
             "steps take longer to launch than to compute; the first steps take minutes",
         ),
-        _count("num_workers", 4, "processes that read images, for PCam alone", least=0),
+        count("num_workers", 4, "processes that read images, for PCam alone", least=0),
     ),
     "Files": (
         Key("data_dir", str, "data", "where the data sets are"),
@@ -292,7 +224,13 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         ),
     ),
     "Tracking": (
-        Key("wandb", str, "disabled", "Weights & Biases", ("disabled", "offline", "online")),
+        Key(
+            "wandb",
+            str,
+            "disabled",
+            "Weights & Biases",
+            choices_of("training.tracking", "MODES"),
+        ),
         Key("wandb_entity", str, "", "user or team there; empty: WANDB_ENTITY"),
         Key("wandb_project", str, "", "project there; empty: WANDB_PROJECT, else g_selfatt"),
     ),
@@ -300,15 +238,16 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
 KEYS: dict[str, Key] = {key.name: key for keys in SECTIONS.values() for key in keys}
 
 
-def get_config() -> ConfigDict:
+def get_config(**values: Any) -> ConfigDict:
     """The default configuration, a ConfigDict whose keys are fixed and typed.
+
+    Args:
+        values: values of keys in place of their defaults, those that the network or the data set
+            has for itself too.
 
     Returns:
         One entry per Key; a default of None is a typed placeholder.
     """
-    return ConfigDict(
-        {
-            key.name: config_dict.placeholder(key.type) if key.default is None else key.default
-            for key in KEYS.values()
-        }
-    )
+    config = ConfigDict({key.name: typed_default(key) for key in KEYS.values()})
+    config.update(values)
+    return config

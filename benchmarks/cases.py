@@ -31,7 +31,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Case:
-    """One network in training. Its preset (`models.presets`) says all that is not told here.
+    """One network in training. Its preset has all that is not here.
 
     Attributes:
         name: what ``--case`` takes.

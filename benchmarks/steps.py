@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from datasets import INFO
 from g_selfatt import groups
 from g_selfatt.nn import GroupLocalSelfAttention
 from models import create_model
-from models.presets import PRESETS
 
 
 class Step(Protocol):
@@ -57,12 +57,12 @@ class NetworkStep:
         device: str,
     ) -> None:
         torch.manual_seed(0)
-        preset = PRESETS[dataset]
         network = create_model(model, dataset, attention_type=attention_type, backend=backend)
         self.network = network.to(device).train()
-        size, classes = preset["image_size"], preset["num_classes"]
-        self.images = torch.randn(batch, preset["in_channels"], size, size).to(device)
-        self.labels = torch.randint(classes, (batch,)).to(device)
+        info = INFO[dataset]
+        shape = (batch, info.in_channels, info.image_size, info.image_size)
+        self.images = torch.randn(shape).to(device)
+        self.labels = torch.randint(info.num_classes, (batch,)).to(device)
         # Small: scores that are not finite, after many steps on noise, have times of their own.
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-5, fused=True)
 

@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 from datasets.errors import DataError
-from datasets.info import DatasetInfo
-from datasets.pcam_folder import FolderSplit
-from datasets.splits import Split, TensorSplit
+from datasets.record import DatasetInfo
+from datasets.splits import FolderSplit, Split, TensorSplit
 
 
 class Loader(ABC):

@@ -11,26 +11,39 @@ import logging
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from datasets.download import obtain
+from datasets.augment import Turns
 from datasets.errors import DataError, one_line
-from datasets.info import INFO
-from datasets.rotmnist_from_mnist import PROCESSED, PROVENANCE, SHA256, digest, make, save_processed
-from datasets.splits import Source, TensorSplit
+from datasets.registry import INFO, register
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from datasets.splits import Source
 
 URL = "http://www.iro.umontreal.ca/~lisa/icml2007data/mnist_rotation_new.zip"
 MD5 = "0f9a947ff3d30e95cd685462cbf3b847"
 TRAIN_FILE = "mnist_all_rotation_normalized_float_train_valid.amat"
 TEST_FILE = "mnist_all_rotation_normalized_float_test.amat"
-SIDE = INFO["rotMNIST"].image_size
+SIDE = 28
 
 logger = logging.getLogger(__name__)
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError)
 _UNREADABLE += (zipfile.BadZipFile, zlib.error)
 
 
+@register(
+    name="rotMNIST",
+    provenance="rotated MNIST (mnist_rotation_new) of the University of Montreal",
+    image_size=SIDE,
+    in_channels=1,
+    num_classes=10,
+    mean=(0.1307,),
+    std=(0.3081,),
+    augmentation=(Turns(),),
+    aliases=("MNIST_rot",),  # what the released command lines and folders call it
+)
 def MNIST_rot(
     root: str | Path = "data",
     *,
@@ -56,6 +69,9 @@ def MNIST_rot(
     Raises:
         DataError: the archive or the processed file is missing or damaged.
     """
+    from datasets.download import obtain
+    from datasets.rotmnist_from_mnist import PROCESSED, save_processed
+
     root = Path(root)
     processed = root / PROCESSED
     if processed.exists():
@@ -75,6 +91,8 @@ def MNIST_rot(
 
 
 def _regenerate(processed: Path, root: Path, download: bool, unreachable: DataError) -> None:
+    from datasets.rotmnist_from_mnist import make
+
     logger.warning("%s; regenerating the images from MNIST, once", unreachable)
     try:
         make(processed, root, download=download)
@@ -103,6 +121,8 @@ def _parse(archive: Path, num_validation: int) -> dict[str, np.ndarray]:
 
 def _parse_amat(files: zipfile.ZipFile, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Read rows of 784 numbers in [0, 1] and a label; return uint8 (N, 28, 28) and (N,)."""
+    import numpy as np
+
     with files.open(name) as file:
         text = io.TextIOWrapper(file, encoding="ascii")
         # float32 halves the memory and still holds the multiples of 1/256 exactly.
@@ -121,6 +141,11 @@ def _parse_amat(files: zipfile.ZipFile, name: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _read(path: Path) -> Source:
+    import numpy as np
+
+    from datasets.rotmnist_from_mnist import PROVENANCE, SHA256, digest
+    from datasets.splits import Source, TensorSplit
+
     info = INFO["rotMNIST"]
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -139,4 +164,5 @@ def _read(path: Path) -> Source:
     sha256 = digest(arrays)
     if sha256 == SHA256:
         known = PROVENANCE  # whoever made the file
-    return Source(*splits, provenance=known or f"processed file of unknown origin, sha256 {sha256}")
+    facts = {"provenance": known or f"processed file of unknown origin, sha256 {sha256}"}
+    return Source(*splits, facts=facts)

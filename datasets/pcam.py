@@ -19,8 +19,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from datasets.errors import DataError, one_line, require
-from datasets.info import INFO
 from datasets.pcam_folder import CLASSES, HOME, SPLITS, check_classes
+from datasets.registry import INFO
 
 # Images read from the h5 file at a time: 14 MB.
 BLOCK = 512

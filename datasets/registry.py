@@ -1,25 +1,89 @@
-"""From a name to the splits of an experiment: which images are trained on, which are judged."""
+"""Data sets by name: registered once, found in any spelling, loaded as the splits of an experiment.
+
+A file that registers a data set imports torch and NumPy inside its functions: the facts of all data
+sets are there at once, and `python main.py --help` does not wait for torch.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import importlib
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from datasets.info import INFO, canonical_name
-from datasets.mnist_rot import MNIST_rot
-from datasets.pcam_folder import pcam
-from datasets.rot_digits import rot_digits
-from datasets.splits import Splits
-from datasets.torchvision_sets import cifar10, mnist
+from datasets.record import DatasetInfo
+from keys import registered
 
-_READERS = {
-    "rotDigits": rot_digits,
-    "rotMNIST": MNIST_rot,
-    "MNIST": mnist,
-    "CIFAR10": cifar10,
-    "PCam": pcam,
-}
+if TYPE_CHECKING:
+    from datasets.splits import Source, Splits
+
+Reader = TypeVar("Reader", bound="Callable[..., Source]")
 EVAL_PROTOCOLS = ("held_out", "paper")
+
+INFO: dict[str, DatasetInfo] = {}
+"""The record of every data set by its canonical name; `register` adds to it."""
+
+
+def register(*, name: str, **facts: Any) -> Callable[[Reader], Reader]:
+    """Register a data set: a decorator of its reader.
+
+    Args:
+        name: the canonical name.
+        facts: the other attributes of `DatasetInfo`, without `read`.
+
+    Returns:
+        The decorator; it returns the reader as it is.
+
+    Raises:
+        ValueError: a fact that there is not, or a name that another module has registered.
+    """
+    known = {field.name for field in fields(DatasetInfo)} - {"name", "read"}
+    if unknown := sorted(set(facts) - known):
+        raise ValueError(
+            f"data set {name}: no such fact: {', '.join(unknown)}; choose from {', '.join(known)}"
+        )
+
+    def decorate(read: Reader) -> Reader:
+        info = DatasetInfo(name=name, read=read, **facts)
+        for spelling in (name, *info.aliases):
+            there = INFO.get(_spellings().get(spelling.lower(), ""))
+            if there and there.read.__module__ != read.__module__:
+                raise ValueError(
+                    f"data set {name}: {there.read.__module__} has registered {spelling} already; "
+                    "give another name"
+                )
+        INFO[name] = info
+        return read
+
+    return decorate
+
+
+def list_datasets() -> tuple[str, ...]:
+    """The canonical names of the data sets."""
+    return tuple(INFO)
+
+
+def canonical_name(name: str) -> str:
+    """Return the one spelling of a data set's name, given it in any case.
+
+    Raises:
+        ValueError: there is no such data set; the message lists those that there are.
+    """
+    try:
+        return _spellings()[str(name).lower()]
+    except KeyError:
+        raise ValueError(f"unknown data set {name!r}: expected one of {', '.join(INFO)}") from None
+
+
+def import_all() -> None:
+    """Import the files of this folder that register a data set."""
+    for module, _ in registered("datasets", "register"):
+        importlib.import_module(module)
+
+
+def _spellings() -> dict[str, str]:
+    return {word.lower(): i.name for i in INFO.values() for word in (i.name, *i.aliases)}
 
 
 def load(
@@ -29,20 +93,23 @@ def load(
     eval_protocol: str = "held_out",
     download: bool = True,
     limit: int | None = None,
+    **options: Any,
 ) -> Splits:
     """Load a data set, making or downloading it if need be.
 
     Args:
-        name: a name of `datasets.NAMES`, in any case.
+        name: a name of `list_datasets`, in any case.
         root: folder of all data sets.
         eval_protocol: ``"held_out"`` keeps validation apart from test: the data set's own split,
             or the last images of its training set. ``"paper"`` is what the released code does:
             every training image it trains on is trained on, and validation is the test split.
         download: whether missing files may be downloaded.
-        limit: keep only the first so-many images of every split.
+        limit: keep only the first ``limit`` images of every split; None for all.
+        options: values of the data set's own keys, for its reader.
 
     Returns:
-        The splits; under ``"paper"``, validation and test are the same object.
+        The splits, and the record completed by what the reader found. Under ``"paper"``, validation
+        and test are the same object.
 
     Raises:
         ValueError: the name, the protocol or the limit is not one that exists.
@@ -57,10 +124,18 @@ def load(
         raise ValueError(f"limit must be at least 1 image, or None for all, got {limit}")
 
     info = INFO[name]
-    train, validation, test, provenance = _READERS[name](Path(root), download=download)
+    source = info.read(Path(root), download=download, **options)
+    info = replace(info, **source.facts)
+    if info.unknown:
+        raise ValueError(
+            f"data set {name}: its reader must return {', '.join(info.unknown)} in Source.facts, "
+            "or its record give them"
+        )
+    train, validation, test = source.train, source.validation, source.test
     if eval_protocol == "held_out" and validation is None:
         train, validation = train.hold_out(info.held_out)
     test = test.head(limit)
     validation = test if eval_protocol == "paper" else validation.head(limit)
-    info = replace(info, provenance=provenance or info.provenance)
+    from datasets.splits import Splits
+
     return Splits(train.head(limit), validation, test, info)

@@ -19,7 +19,7 @@ import numpy as np
 
 from datasets.download import replacing
 from datasets.errors import DataError, one_line
-from datasets.torchvision_sets import mnist
+from datasets.mnist import mnist
 
 PROCESSED = Path("MNIST_rot", "processed", "rotmnist.npz")
 SIZES = {"train": 10_000, "valid": 2_000, "test": 50_000}

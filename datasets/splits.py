@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.errors import DataError
-from datasets.info import DatasetInfo
+from datasets.errors import DataError, one_line
+from datasets.record import DatasetInfo
 
 
 class Split(Protocol):
@@ -87,13 +88,51 @@ class TensorSplit:
         return self.head(rest), TensorSplit(self.images[rest:], self.labels[rest:])
 
 
+@dataclass(frozen=True, eq=False)
+class FolderSplit:
+    """A map-style data set: item i is (image uint8 (C, H, W), label), read when asked for."""
+
+    samples: Sequence[tuple[str, int]]  # file and label
+    read: Callable[[str], object]  # from a file to an image (H, W, C)
+    shape: tuple[int, int, int]  # (H, W, C), checked
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Read one image.
+
+        Raises:
+            DataError: the file is no image, or not one of this shape.
+        """
+        path, label = self.samples[index]
+        try:
+            image = np.array(self.read(path))  # (H, W, C)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"{path} cannot be read ({one_line(error)}): replace it") from error
+        if image.shape != self.shape:
+            raise DataError(f"{path} has shape {image.shape}, expected {self.shape}: replace it")
+        return torch.from_numpy(image).permute(2, 0, 1).contiguous(), label
+
+    def head(self, count: int | None) -> FolderSplit:
+        """Return the first ``count`` images; all of them for None."""
+        return FolderSplit(self.samples[:count], self.read, self.shape)
+
+
 class Source(NamedTuple):
-    """A data set as it is published; ``validation`` is None where it has no such split."""
+    """A data set as it is published; what a reader returns.
+
+    Attributes:
+        train, test: splits.
+        validation: a split; None where the data set has none of its own.
+        facts: attributes of the `DatasetInfo` that only reading tells.
+    """
 
     train: Split
     validation: Split | None
     test: Split
-    provenance: str | None = None
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)

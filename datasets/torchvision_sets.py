@@ -1,4 +1,4 @@
-"""CIFAR-10 and MNIST, downloaded, verified and read by torchvision."""
+"""What data sets that torchvision downloads and verifies have in common."""
 
 from __future__ import annotations
 
@@ -8,38 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from datasets.download import TIMEOUT
-from datasets.errors import DataError, one_line, require
-from datasets.info import INFO
+from datasets.errors import DataError, one_line
+from datasets.registry import INFO
 from datasets.splits import Source, TensorSplit
 
 
-def cifar10(root: Path, *, download: bool = True) -> Source:
-    """Read CIFAR-10 from ``<root>/cifar-10-batches-py``: 50,000 training and 10,000 test images.
-
-    Raises:
-        DataError: the files are missing or damaged, or torchvision is.
-    """
-    vision = require("torchvision.datasets", "CIFAR10").CIFAR10
-    return _read(
-        vision, root, download, root / vision.base_folder, vision.url, root / vision.filename
-    )
-
-
-def mnist(root: Path, *, download: bool = True) -> Source:
-    """Read MNIST from ``<root>/MNIST/raw``: 60,000 training and 10,000 test images.
-
-    Raises:
-        DataError: the files are missing or damaged, or torchvision is.
-    """
-    vision = require("torchvision.datasets", "MNIST").MNIST
-    folder = root / "MNIST" / "raw"
-    names = ", ".join(name for name, _ in vision.resources)
-    return _read(vision, root, download, folder, f"{names} from {vision.mirrors[0]}", folder)
-
-
-def _read(
+def read_torchvision(
     vision: type, root: Path, download: bool, folder: Path, origin: str, place: Path
 ) -> Source:
+    """Read the training and test images of a data set of torchvision.
+
+    Args:
+        vision: its class there, of the name that it has here.
+        root: folder of all data sets.
+        download: whether missing files may be downloaded.
+        folder: where the files are.
+        origin: where they come from, for the error.
+        place: where to put them by hand, for the error.
+
+    Raises:
+        DataError: the files are missing or damaged.
+    """
     info = INFO[vision.__name__]
     patience = socket.getdefaulttimeout()
     # torchvision sets no timeout of its own, and would wait for ever for a silent server.

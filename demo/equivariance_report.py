@@ -39,7 +39,6 @@ from demo import report_picture
 from demo.report_errors import failures, measure, worst_exact
 from demo.report_networks import Networks, random_networks, trained_networks
 from g_selfatt.functional import GROUP_ENCODINGS
-from models.presets import PRESETS, canonical_dataset, canonical_name
 from models.shipped import find_shipped
 
 COMMAND = "python -m demo.equivariance_report"
@@ -122,8 +121,7 @@ def _load_networks(options: Namespace) -> Networks:
         return random_networks(name, dataset, options.seed or 0, encodings)
     if options.seed is not None:
         raise ValueError("--seed is of random weights: leave it out, or --pretrained")
-    name, dataset = canonical_name(name), canonical_dataset(dataset)
-    return trained_networks(find_shipped(name, dataset, PRESETS[dataset]), encodings)
+    return trained_networks(find_shipped(name, dataset), encodings)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from models.presets import canonical_dataset
 from training.network import create_network
 from training.run_folder import WEIGHTS
 
@@ -47,7 +46,7 @@ def random_networks(name: str, dataset: str, seed: int, encodings: Sequence[str]
     Raises:
         ValueError: an unknown name, or a model without a group.
     """
-    name, dataset = models.canonical_name(name), canonical_dataset(dataset)
+    name, dataset = models.model_entry(name).name, datasets.canonical_name(dataset)
     _check_has_group(name)
     by_encoding = {}
     for encoding in encodings:
@@ -89,9 +88,9 @@ def trained_networks(path: Path, encodings: Sequence[str]) -> Networks:
 
 
 def _check_has_group(name: str) -> None:
-    if models.GROUP_OF_MODEL[name] is None:
-        choices = ", ".join(model for model, group in models.GROUP_OF_MODEL.items() if group)
-        raise ValueError(f"{name} has no group to be equivariant to; choose one of {choices}")
+    if not models.model_entry(name).takes("group_encoding"):
+        others = [n for n in models.list_models() if models.model_entry(n).takes("group_encoding")]
+        raise ValueError(f"{name} has no group encoding; choose one of {', '.join(others)}")
 
 
 class Normalise(nn.Module):

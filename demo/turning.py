@@ -35,7 +35,6 @@ from demo.report_errors import layers
 from demo.report_networks import example_image, trained_networks
 from g_selfatt.functional import inscribed_disc, transform_plane
 from g_selfatt.groups import SE2, Group
-from models.presets import PRESETS
 from models.shipped import find_shipped
 
 COMMAND = "python -m demo.turning"
@@ -70,7 +69,7 @@ def load_layers(name: str) -> tuple[nn.Module, Group]:
     Raises:
         ValueError, FileNotFoundError: as `trained_networks` and `find_shipped`.
     """
-    path = find_shipped(name, DATASET, PRESETS[DATASET])
+    path = find_shipped(name, DATASET)
     model = trained_networks(path, ["equivariant"]).by_encoding["equivariant"]
     network = {layer.name: layer.network for layer in layers(model, datasets.INFO[DATASET])}[LAYER]
     return network, model.group

@@ -1,24 +1,29 @@
 """Networks made of the layers of g_selfatt, by the names of the paper, and their weights."""
 
+from importlib import import_module
+
+from keys import registered
 from models.checkpoints import CheckpointError, load_weights, read_metadata, save_weights
-from models.cnn import CNN
-from models.create import ATTENTION_TYPES, create_model
-from models.group_transformer import GroupTransformer
 from models.legacy import load_original_state_dict
-from models.presets import GROUP_OF_MODEL, MODEL_NAMES, PRESETS, canonical_name
+from models.registry import ModelEntry, create_model, list_models, model_entry, register_model
+
+for _module, _ in registered("models", "register_model"):
+    import_module(_module)
+
+from models.cnn import CNN  # noqa: E402
+from models.group_transformer import GroupTransformer  # noqa: E402
 
 __all__ = [
-    "ATTENTION_TYPES",
     "CNN",
-    "GROUP_OF_MODEL",
-    "MODEL_NAMES",
-    "PRESETS",
     "CheckpointError",
     "GroupTransformer",
-    "canonical_name",
+    "ModelEntry",
     "create_model",
+    "list_models",
     "load_original_state_dict",
     "load_weights",
+    "model_entry",
     "read_metadata",
+    "register_model",
     "save_weights",
 ]

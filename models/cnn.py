@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
+
+from datasets import DatasetInfo
+from models.registry import register_model
 
 CHANNELS = 20
 LAYERS_WITH_DROPOUT = (1, 3, 4, 5, 6)
 LAYER_WITH_POOLING = 2
 
 
+def _only_28(info: DatasetInfo) -> Mapping[str, Any]:
+    if (info.image_size, info.in_channels) != (28, 1):
+        raise ValueError(
+            f"z2cnn is made for 28×28 grey images, those of {info.name} are "
+            f"{info.image_size}×{info.image_size} with {info.in_channels} channels"
+        )
+    return {}
+
+
+@register_model({"z2cnn": "z2"}, arguments=_only_28)
 class CNN(nn.Module):
     """Six 3×3 convolutions of 20 channels with BatchNorm and ReLU, and a 4×4 one to the classes.
 

@@ -6,22 +6,27 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 from models.checkpoints import read_metadata
+from models.registry import model_entry
 
 SAVED = Path(__file__).resolve().parent.parent / "saved"
 
-# Keys of the configuration kept with the weights that tell one network from another, and the
-# arguments of GroupTransformer that they are.
-_NETWORK = ("norm_type", "activation_function", "group_encoding", "positional_encoding")
-_DEFAULTS = {"group_encoding": "equivariant", "positional_encoding": "mlp"}
+# Keys of the configuration kept with the weights that tell one network from another.
+_NETWORK = (
+    "attention_type", "patch_size", "norm_type", "activation_function", "group_encoding",
+    "positional_encoding",
+)  # fmt: skip
 
 
-def find_shipped(name: str, dataset: str, arguments: dict[str, Any], folder: Path = SAVED) -> Path:
+def find_shipped(
+    name: str, dataset: str, arguments: dict[str, Any] | None = None, folder: Path = SAVED
+) -> Path:
     """The weights of a network, the first by name where several runs left some.
 
     Args:
-        name, dataset: canonical names.
-        arguments: what `GroupTransformer` is made with; empty for a network that is not one.
+        name, dataset: names in any case.
+        arguments: what the network is made with; None for those of the data set.
         folder: where run folders lie.
 
     Returns:
@@ -30,12 +35,13 @@ def find_shipped(name: str, dataset: str, arguments: dict[str, Any], folder: Pat
     Raises:
         FileNotFoundError: there is none; the message lists those that there are.
     """
-    wanted = {"model": name, "dataset": dataset}
-    if arguments:
-        local = arguments["patch_size"] is not None
-        wanted["attention_type"] = "Local" if local else "Global"
-        wanted |= {"patch_size": arguments["patch_size"]} if local else {}
-        wanted |= {key: (_DEFAULTS | arguments)[key] for key in _NETWORK}
+    info = datasets.INFO[datasets.canonical_name(dataset)]
+    entry = model_entry(name)
+    arguments = entry.arguments_for(info) if arguments is None else arguments
+    wanted = {"model": entry.name, "dataset": info.name}
+    wanted |= {key: arguments[key] for key in _NETWORK if key in arguments}
+    if wanted.get("attention_type") == "Global":
+        del wanted["patch_size"]
     files = sorted(folder.glob("*/weights.safetensors"))
     for path in files:
         config = json.loads(read_metadata(path).get("config", "{}"))

@@ -7,9 +7,10 @@ import json
 import pytest
 import torch
 
+import config
 import datasets
 import models
-from config import KEYS, PROTOCOLS, get_config
+from config import KEYS, get_config
 from training import command_line, settings
 from training.errors import ConfigError
 from training.values import check_values
@@ -78,12 +79,13 @@ def test_other_ways_of_writing_a_value(argument, name, value):
     assert type(parsed[name]) is type(value)
 
 
-@pytest.mark.parametrize("dataset", datasets.NAMES)
+@pytest.mark.parametrize("dataset", datasets.list_datasets())
 def test_a_data_set_alone_gives_its_protocol_and_its_network(dataset):
     resolved = settled(f"--config.dataset={dataset.upper()}")
-    preset = models.PRESETS[dataset]
+    info = datasets.INFO[dataset]
+    preset = models.model_entry("p4sa").arguments_for(info)
     assert resolved.dataset == dataset
-    assert {name: resolved[name] for name in PROTOCOLS[dataset]} == PROTOCOLS[dataset]
+    assert {name: resolved[name] for name in vars(info.protocol)} == vars(info.protocol)
     assert resolved.dropout_att == preset["attention_dropout_rate"]
     assert resolved.whitening_scale == preset["whitening_scale"]
     assert None not in resolved.values()
@@ -109,9 +111,8 @@ def test_names_of_data_sets_and_models_in_any_case_have_one_spelling():
 
 
 def test_the_table_agrees_with_the_tables_it_names():
-    assert tuple(PROTOCOLS) == datasets.NAMES
-    assert all(name in KEYS["model"].meaning for name in models.MODEL_NAMES)
-    assert KEYS["eval_protocol"].choices == datasets.EVAL_PROTOCOLS
+    assert tuple(models.list_models()) == config.MODELS
+    assert KEYS["dataset"].meaning.endswith(", ".join(datasets.list_datasets()))
     assert set(AUTHORS) < set(KEYS)
     check_values(get_config())  # every default is a valid value
 
@@ -183,8 +184,8 @@ BAD = [
         "got (4, 10), expected epochs below 10",
     ),
     ("scheduler=cosine", "scheduler", "constant, multistep, linear_warmup_cosine, one_cycle"),
-    ("dataset=imagenet", "dataset", ", ".join(datasets.NAMES)),
-    ("model=p5sa", "model", ", ".join(models.MODEL_NAMES)),
+    ("dataset=imagenet", "dataset", ", ".join(datasets.list_datasets())),
+    ("model=p5sa", "model", ", ".join(models.list_models())),
     ("optimizer=lbfgs", "optimizer", "Adam, AdamW, SGD"),
     ("norm_type=GroupNorm", "norm_type", "LayerNorm, BatchNorm"),
     ("attention_type=Axial", "attention_type", "Local, Global"),
@@ -200,8 +201,8 @@ BAD = [
     ("train=False", "train", "pretrained=True"),
     ("device=cpu amp=fp16", "amp", "fp16 needs CUDA"),
     ("device=cpu compile=True", "compile", "True needs CUDA"),
-    ("model=z2cnn dataset=CIFAR10", "model", "rotMNIST, MNIST"),
-    ("model=z2cnn", "model", "28x28"),
+    ("model=z2cnn dataset=CIFAR10", "model", "MNIST, rotMNIST"),
+    ("model=z2cnn", "model", "28×28"),
     *(
         (f"model={model} positional_encoding=table", "positional_encoding", f"model={model}")
         for model in ("p8sa", "p12sa", "p16sa", "p8msa")

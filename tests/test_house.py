@@ -10,11 +10,11 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 ALLOWED = {
     "g_selfatt": {"g_selfatt"},
-    "models": {"models", "g_selfatt"},
-    "datasets": {"datasets", "g_selfatt"},
-    "training": {"training", "models", "datasets", "g_selfatt", "config"},
+    "datasets": {"datasets", "g_selfatt", "keys"},
+    "models": {"models", "datasets", "g_selfatt", "keys"},
+    "training": {"training", "models", "datasets", "g_selfatt", "config", "keys"},
 }
-OURS = {*ALLOWED, "config", "main", "runs", "demo", "tests", "benchmarks"}
+OURS = {*ALLOWED, "config", "keys", "main", "runs", "demo", "tests", "benchmarks"}
 
 
 def imported(path):

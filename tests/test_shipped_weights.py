@@ -89,4 +89,4 @@ def test_they_are_found_by_name_of_the_network():
 
 def test_a_folder_without_weights_is_said_to_be_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match="there are: none"):
-        find_shipped("z2cnn", "rotMNIST", {}, tmp_path)
+        find_shipped("z2cnn", "rotMNIST", folder=tmp_path)

@@ -1,14 +1,15 @@
 """The command line: to a ConfigDict, a mistake to one line, and `--help` to a table."""
 
-import difflib
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 import config as defaults
+import datasets
+from keys import Key, declared_keys, typed_default
 from training.errors import ConfigError
 from training.values import check_values
 
@@ -37,21 +38,36 @@ def parse(arguments: Sequence[str]) -> ConfigDict:
         ConfigError: an unknown key, an invalid value, a config file that cannot be read.
     """
     arguments = _join_booleans(arguments)
-    for argument in arguments:
-        if match := _OVERRIDE.match(argument):
-            _refuse_unknown(match[2])
-    values = flags.FlagValues()
-    try:
-        # the first element is the program's name, to both
-        config_flags.DEFINE_config_file(
-            "config",
-            default=defaults.__file__,
-            flag_values=values,
-            sys_argv=["main.py", *arguments],
+    given = [match[2] for argument in arguments if (match := _OVERRIDE.match(argument))]
+    if unknown := [name for name in given if name not in defaults.KEYS]:
+        config = _read_with_own_keys(arguments, unknown)
+    else:
+        config = _read(arguments)
+    own: dict[str, Key] = {}
+    if extra := sorted(set(config) - set(defaults.KEYS)):
+        own = _own_keys(config)
+        for name in extra:
+            _refuse_unknown(name, own)
+    for name in sorted(set(defaults.KEYS) - set(config)):
+        raise ConfigError(
+            f"{name}: missing from the config file, which starts from config.get_config()"
         )
-        positional = values(["main.py", *arguments])[1:]
+    return check_values(config, own)
+
+
+def _read(arguments: Sequence[str], config: ConfigDict | None = None) -> ConfigDict:
+    """The configuration of a file, or one that was read before, with the overrides of a line."""
+    values = flags.FlagValues()
+    argv = ["main.py", *arguments]  # the first is the program's name
+    options = {"flag_values": values, "sys_argv": argv}
+    try:
+        if config is None:
+            config_flags.DEFINE_config_file("config", default=defaults.__file__, **options)
+        else:
+            config_flags.DEFINE_config_dict("config", config, **options)
+        positional = values(argv)[1:]
         config = values["config"].value
-        names = set(config)
+        set(config)  # absl keeps the error of a file until it is looked at
     except flags.UnrecognizedFlagError as error:
         hint = _nearest(error.flagname)
         raise ConfigError(
@@ -65,34 +81,72 @@ def parse(arguments: Sequence[str]) -> ConfigDict:
         raise ConfigError(
             f"{positional[0]!r}: expected --config.key=value, --config=file.py or --help"
         )
-    for name in sorted(names ^ set(defaults.KEYS)):
-        _refuse_unknown(name)
-        raise ConfigError(
-            f"{name}: missing from the config file, which starts from config.get_config()"
-        )
-    return check_values(config)
+    return config
+
+
+def _read_with_own_keys(arguments: Sequence[str], unknown: Sequence[str]) -> ConfigDict:
+    """As `_read`, where keys occur that config.py has not: those of the data set and the network.
+
+    Raises:
+        ConfigError: an unknown key that is not one of theirs.
+    """
+    choosing, rest = _split(arguments)
+    with_file = any(re.match(r"--?config(=|$)", argument) for argument in choosing)
+    if not with_file and not {*declared_keys("models"), *declared_keys("datasets")} & set(unknown):
+        _refuse_unknown(unknown[0])  # answered at once, without torch
+    config = _read(choosing)
+    own = _own_keys(config)
+    for name in unknown:
+        _refuse_unknown(name, own)
+    with config.unlocked():
+        for name in set(own) - set(config):
+            config[name] = typed_default(own[name])
+    return _read(rest, config)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What chooses the file, the data set and the network, and all else."""
+    choosing: list[str] = []
+    rest: list[str] = []
+    into = rest
+    for argument in arguments:
+        if argument.startswith("-"):
+            match = re.match(r"--?config(\.dataset|\.model)?(=|$)", argument)
+            into = choosing if match else rest
+        into.append(argument)
+    return choosing, rest
+
+
+def _own_keys(config: ConfigDict) -> dict[str, Key]:
+    from training.keys_taken import own_keys  # loads torch
+
+    return own_keys(config)
 
 
 def help_text() -> str:
     """The table of `--help`: every key with type, default and meaning, 100 columns wide."""
     lines = ["python main.py [--config=file.py] [--config.key=value ...]", "", EXAMPLES]
-    for section, keys in defaults.SECTIONS.items():
+    sections = dict(defaults.SECTIONS)
+    sections |= {f"dataset={info.name}": info.keys for info in datasets.INFO.values() if info.keys}
+    for section, keys in sections.items():
         lines += ["", f"{section:<22}{'type':<7}{'default':<16}meaning"]
         for key in keys:
-            default = f"by {key.by}" if key.default is None else str(key.default) or "''"
-            named = all(choice in key.meaning for choice in key.choices)
-            meaning = key.meaning + ("" if named else f": {', '.join(key.choices)}")
-            head = f"  {key.name:<20}{key.type.__name__:<7}{default:<16}"
-            lines += textwrap.wrap(
-                meaning, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head)
-            )
-    lines += ["", "By data set (window, dropout and the rest of the network: models/presets.py)"]
-    for name, row in defaults.PROTOCOLS.items():
-        facts = " ".join(f"{fact}={value}" for fact, value in row.items())
+            lines += _row(key)
+    lines += ["", "By data set (window, dropout and the rest of the network: the files of models/)"]
+    for info in datasets.INFO.values():
+        facts = " ".join(f"{fact}={value}" for fact, value in vars(info.protocol).items())
         lines += textwrap.wrap(
-            facts, _WIDTH, initial_indent=f"  {name:<12}", subsequent_indent=" " * 14
+            facts, _WIDTH, initial_indent=f"  {info.name:<12}", subsequent_indent=" " * 14
         )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(key: Key) -> list[str]:
+    default = f"by {key.by}" if key.default is None else str(key.default) or "''"
+    named = all(choice in key.meaning for choice in key.choices)
+    meaning = key.meaning + ("" if named else f": {', '.join(key.choices)}")
+    head = f"  {key.name:<20}{key.type.__name__:<7}{default:<16}"
+    return textwrap.wrap(meaning, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _join_booleans(arguments: Sequence[str]) -> list[str]:
@@ -108,13 +162,17 @@ def _join_booleans(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def _refuse_unknown(name: str) -> None:
-    if name not in defaults.KEYS:
-        raise ConfigError(f"{name}: no such key{_nearest(name)} (python main.py --help lists all)")
+def _refuse_unknown(name: str, own: Iterable[str] = ()) -> None:
+    if name not in {*defaults.KEYS, *own}:
+        hint = _nearest(name, own)
+        raise ConfigError(f"{name}: no such key{hint} (python main.py --help lists all)")
 
 
-def _nearest(name: str) -> str:
-    near = difflib.get_close_matches(name.removeprefix("config."), defaults.KEYS, n=1)
+def _nearest(name: str, own: Iterable[str] = ()) -> str:
+    import difflib  # only mistakes need it
+
+    keys = [*defaults.KEYS, *own]
+    near = difflib.get_close_matches(name.removeprefix("config."), keys, n=1)
     return f", did you mean --config.{near[0]}?" if near else ""
 
 
@@ -123,6 +181,8 @@ def _one_line(error: Exception) -> str:
     match = re.match(r"flag --config\.(\w+)=(.*?): ", str(error), re.DOTALL)
     if not match:
         return str(error).strip().splitlines()[-1].strip()
-    key = defaults.KEYS[match[1]]
+    key = defaults.KEYS.get(match[1])
+    if key is None:
+        return f"{match[1]}: got {match[2]!r}, which is not of its type"
     expected = f", {key.expected}" if key.expected else ""
     return f"{key.name}: got {match[2]!r}, expected {key.type.__name__}{expected}"

@@ -54,6 +54,7 @@ class _Job:
             config.data_dir,
             eval_protocol=config.eval_protocol,
             limit=SMOKE_IMAGES if config.smoke else None,
+            **{key.keyword: config[key.name] for key in datasets.INFO[config.dataset].keys},
         )
         seed_everything(config.seed)
         self.model = create_network(config, self.splits.info, self.device)

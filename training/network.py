@@ -7,8 +7,8 @@ from torch import nn
 import models
 from datasets import DatasetInfo
 from training.errors import ConfigError
+from training.keys_taken import network_keys
 from training.precision import Precision
-from training.settings import NETWORK_KEYS
 
 
 def create_network(config: ConfigDict, info: DatasetInfo, device: torch.device) -> nn.Module:
@@ -23,28 +23,25 @@ def create_network(config: ConfigDict, info: DatasetInfo, device: torch.device) 
         (B, C, H, W) to logits (B, classes), in training mode.
 
     Raises:
-        ConfigError: a backend was named that cannot run this network; the message says why.
+        ConfigError: a network that does not fit the data set, or a backend that cannot run it; the
+            message says why.
     """
-    if config.model == "z2cnn":  # it has no attention to set up
-        return models.create_model(config.model, config.dataset).to(device)
-    network = models.create_model(
-        config.model,
-        config.dataset,
-        attention_type=config.attention_type,
-        group_encoding=config.group_encoding,
-        positional_encoding=config.positional_encoding,
-        backend=config.backend,
-        **{keyword: config[name] for name, keyword in NETWORK_KEYS.items()},
-    ).to(device)
-    if config.backend != "auto":  # which asks only when it runs: before the first epoch, not in it
-        image = torch.zeros(1, info.in_channels, info.image_size, info.image_size, device=device)
-        try:
-            with torch.no_grad():
-                network.eval()(image)
-        except ValueError as error:
-            raise ConfigError(f"backend: {error}") from error
-        network.train()
-    return network
+    taken = {key.keyword: config[key.name] for key in network_keys(config)}
+    arguments = {keyword: value for keyword, value in taken.items() if value is not None}
+    try:
+        network = models.create_model(config.model, info, **arguments).to(device)
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error
+    if taken.get("backend", "auto") == "auto":  # asked when it runs
+        return network
+    # Asked here, before the first epoch.
+    image = torch.zeros(1, info.in_channels, info.image_size, info.image_size, device=device)
+    try:
+        with torch.no_grad():
+            network.eval()(image)
+    except ValueError as error:
+        raise ConfigError(f"backend: {error}") from error
+    return network.train()
 
 
 def compile_network(

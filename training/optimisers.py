@@ -6,6 +6,12 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+    "SGD": torch.optim.SGD,
+}
+
 
 def create_optimiser(
     name: str,
@@ -19,7 +25,7 @@ def create_optimiser(
     """The optimiser that a configuration names.
 
     Args:
-        name: Adam, AdamW or SGD.
+        name: one of `OPTIMIZERS`.
         parameters: what it changes.
         lr: learning rate, which a scheduler then scales.
         momentum: of SGD; the others have their own (0.9, 0.999).
@@ -31,9 +37,7 @@ def create_optimiser(
     Returns:
         The optimiser.
     """
+    options = {"lr": lr, "weight_decay": weight_decay, "fused": fused}
     if name == "SGD":
-        return torch.optim.SGD(
-            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused
-        )
-    kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
-    return kind(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
+        options["momentum"] = momentum
+    return OPTIMIZERS[name](parameters, **options)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 logger = logging.getLogger(__name__)
+AMP = ("auto", "off", "fp16", "bf16")
 _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 

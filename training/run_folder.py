@@ -15,8 +15,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from config import KEYS
+import datasets
+import models
+from config import KEYS, SECTIONS
 from training.errors import ConfigError
+from training.keys_taken import network_keys, own_keys
 
 WEIGHTS, STATE, CONFIG = "weights.safetensors", "state.pt", "config.json"
 METRICS, CURVES = "metrics.jsonl", "curves.png"
@@ -38,11 +41,15 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Key to value, as JSON has them, so that both sources compare equal.
     """
+    keys, ignored = {**KEYS}, _NOT_IDENTITY
+    if config["model"] in models.list_models() and config["dataset"] in datasets.INFO:
+        keys |= own_keys(config)
+        ignored = ignored | {k.name for k in SECTIONS["The network"]} - _taken(config)
     chosen = {
-        k.name: config.get(k.name, k.before if k.default is None else k.default)
-        for k in KEYS.values()
+        key.name: config.get(key.name, key.before if key.default is None else key.default)
+        for key in keys.values()
+        if key.name not in ignored
     }
-    chosen = {name: value for name, value in chosen.items() if name not in _NOT_IDENTITY}
     return json.loads(json.dumps(chosen))
 
 
@@ -50,9 +57,9 @@ def run_name(config: ConfigDict) -> str:
     """A name to read and a hash of the identity: `rotDigits-p4sa-local5-seed0-1a2b3c4d`."""
     digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()
     window = f"local{config.patch_size}" if config.attention_type == "Local" else "global"
+    if "attention_type" not in _taken(config):
+        window = ""
     parts = [config.dataset, config.model, window, f"seed{config.seed}", config.comment, digest[:8]]
-    if config.model == "z2cnn":
-        parts.remove(window)
     return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts if part)
 
 
@@ -60,10 +67,14 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What keeps two configurations from being the same run, in words; empty if nothing does."""
     then, now = identity(there), identity(here)
     return "; ".join(
-        f"{name} is {then[name]!r} there and {now[name]!r} here"
+        f"{name} is {then.get(name)!r} there and {now.get(name)!r} here"
         for name in now
-        if then[name] != now[name]
+        if then.get(name) != now.get(name)
     )
+
+
+def _taken(config: Mapping[str, Any]) -> set[str]:
+    return {key.name for key in network_keys(config)}
 
 
 def claim(config: ConfigDict, suffix: str = "") -> Path:

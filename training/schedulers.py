@@ -1,12 +1,25 @@
 """The learning rate over time, every schedule stepped once after each optimiser step."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 WARMUP_EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class _Plan:
+    epochs: int
+    steps_per_epoch: int
+    decay_steps: Sequence[int]
+    decay_factor: float
+
+    @property
+    def total(self) -> int:
+        return self.epochs * self.steps_per_epoch
 
 
 def create_scheduler(
@@ -23,7 +36,7 @@ def create_scheduler(
     Args:
         name: `constant`; `multistep`: divided by decay_factor at each epoch of decay_steps;
             `linear_warmup_cosine`: from 0 to the learning rate in the first 10 epochs, then half a
-            cosine down to 0 (a run of 10 epochs or fewer is warm-up alone); `one_cycle`: torch's
+            cosine down to 0 (a run of 10 epochs or fewer is warm-up only); `one_cycle`: torch's
             OneCycleLR with its defaults (momentum, or Adam's first beta, falls to 0.85 and returns
             to 0.95 while the learning rate rises and falls).
         optimiser: its learning rate is the constant, or the peak.
@@ -35,25 +48,32 @@ def create_scheduler(
     Returns:
         A torch scheduler, for one `step()` after each step of the optimiser.
     """
-    total = epochs * steps_per_epoch
-    warmup = int(WARMUP_EPOCHS / epochs * total)
+    return SCHEDULERS[name](optimiser, _Plan(epochs, steps_per_epoch, decay_steps, decay_factor))
 
-    def constant(step: int) -> float:
-        return 1.0
 
-    def multistep(step: int) -> float:
-        return decay_factor ** -sum(step // steps_per_epoch >= epoch for epoch in decay_steps)
+def _scaled(factor: Callable[[_Plan, int], float]) -> Callable[[Optimizer, _Plan], LRScheduler]:
+    return lambda optimiser, plan: LambdaLR(optimiser, lambda step: factor(plan, step))
 
-    def linear_warmup_cosine(step: int) -> float:
-        if step < warmup:
-            return step / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
-    if name == "one_cycle":
-        return OneCycleLR(optimiser, max_lr=optimiser.param_groups[0]["lr"], total_steps=total)
-    factors = {
-        "constant": constant,
-        "multistep": multistep,
-        "linear_warmup_cosine": linear_warmup_cosine,
-    }
-    return LambdaLR(optimiser, factors[name])
+def _multistep(plan: _Plan, step: int) -> float:
+    epoch = step // plan.steps_per_epoch
+    return plan.decay_factor ** -sum(epoch >= decay for decay in plan.decay_steps)
+
+
+def _linear_warmup_cosine(plan: _Plan, step: int) -> float:
+    warmup = int(WARMUP_EPOCHS / plan.epochs * plan.total)
+    if step < warmup:
+        return step / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, plan.total - warmup)))
+
+
+def _one_cycle(optimiser: Optimizer, plan: _Plan) -> LRScheduler:
+    return OneCycleLR(optimiser, max_lr=optimiser.param_groups[0]["lr"], total_steps=plan.total)
+
+
+SCHEDULERS: dict[str, Callable[[Optimizer, _Plan], LRScheduler]] = {
+    "constant": _scaled(lambda plan, step: 1.0),
+    "multistep": _scaled(_multistep),
+    "linear_warmup_cosine": _scaled(_linear_warmup_cosine),
+    "one_cycle": _one_cycle,
+}

@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,24 +9,12 @@ from ml_collections import ConfigDict
 
 import datasets
 import models
-from config import PROTOCOLS
+from config import KEYS
+from g_selfatt import groups
 from g_selfatt.backends import BACKENDS
-from models.presets import PRESETS
 from training.errors import ConfigError
+from training.keys_taken import network_keys, own_keys
 from training.values import check_values
-
-# The keys of a run that are facts of the network: config name -> keyword of GroupTransformer.
-NETWORK_KEYS = {
-    "patch_size": "patch_size",
-    "norm_type": "norm_type",
-    "activation_function": "activation_function",
-    "dropout_att": "attention_dropout_rate",
-    "dropout_values": "value_dropout_rate",
-    "whitening_scale": "whitening_scale",
-    "position_init_scale": "position_init_scale",
-}
-# The models whose group maps the pixel grid to itself, which is what a table of offsets needs.
-_GRID_MODELS = ("z2sa", "mz2sa", "p4sa", "p4msa")
 
 
 def resolve(config: ConfigDict) -> ConfigDict:
@@ -42,16 +29,22 @@ def resolve(config: ConfigDict) -> ConfigDict:
     Raises:
         ConfigError: as `values.check_values`, and for an unknown data set or model.
     """
-    config = check_values(config)
-    config.dataset = _canonical("dataset", config.dataset, datasets.canonical_name, datasets.NAMES)
-    config.model = _canonical("model", config.model, models.canonical_name, models.MODEL_NAMES)
-    preset = PRESETS[config.dataset]
-    by_data_set: dict[str, Any] = {
-        **PROTOCOLS[config.dataset],
-        **{name: preset[keyword] for name, keyword in NETWORK_KEYS.items()},
+    own = own_keys(config)
+    for name in sorted(set(config) - {*KEYS, *own}):
+        raise ConfigError(
+            f"{name}: no key of model={config.model} or dataset={config.dataset} has that name"
+        )
+    config = check_values(config, own)
+    config.dataset = datasets.canonical_name(config.dataset)
+    config.model = models.model_entry(config.model).name
+    info = datasets.INFO[config.dataset]
+    arguments = _arguments(config.model, info)
+    defaults = {
+        **vars(info.protocol),
+        **{key.name: arguments.get(key.keyword) for key in network_keys(config)},
         "train": not config.pretrained,
     }
-    for name, value in by_data_set.items():
+    for name, value in defaults.items():
         if config[name] is None:
             config[name] = value
     return config
@@ -67,21 +60,22 @@ def check(config: ConfigDict) -> None:
         ConfigError: the line names the key, what was got and what is valid.
     """
     info = datasets.INFO[config.dataset]
-    if config.model == "z2cnn" and (info.image_size, info.in_channels) != (28, 1):
-        fitting = [n for n, i in datasets.INFO.items() if (i.image_size, i.in_channels) == (28, 1)]
-        raise ConfigError(
-            f"model: z2cnn is defined for 28x28 grey images ({', '.join(fitting)}), "
-            f"got dataset={config.dataset}"
-        )
-    if config.attention_type == "Local" and config.patch_size > info.image_size:
+    taken = {key.name for key in network_keys(config)}
+    windowed = "patch_size" in taken and config.attention_type == "Local"
+    if windowed and info.image_size and config.patch_size > info.image_size:
         raise ConfigError(
             f"patch_size: got {config.patch_size}, expected at most {info.image_size}, the side of "
             f"the images of {config.dataset}; attention_type=Global sees the whole image"
         )
-    if config.positional_encoding == "table" and config.model not in _GRID_MODELS:
+    if (
+        "positional_encoding" in taken
+        and config.positional_encoding == "table"
+        and not _on_grid(config.model)
+    ):
         raise ConfigError(
-            f"positional_encoding: a table needs a group that maps the pixel grid to itself "
-            f"({', '.join(_GRID_MODELS)}), got model={config.model}; use positional_encoding=mlp"
+            "positional_encoding: a table needs a group that maps the pixel grid to itself "
+            f"({', '.join(filter(_on_grid, models.list_models()))}), got model={config.model}; use "
+            "positional_encoding=mlp"
         )
     if config.backend not in ("auto", *BACKENDS):
         raise ConfigError(
@@ -140,10 +134,24 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _canonical(
-    key: str, value: str, spelling: Callable[[str], str], choices: tuple[str, ...]
-) -> str:
+def _arguments(model: str, info: datasets.DatasetInfo) -> dict[str, Any]:
+    """What the network is made with for a data set; ConfigError where it does not fit it."""
     try:
-        return spelling(value)
+        return models.model_entry(model).arguments_for(info)
     except ValueError as error:
-        raise ConfigError(f"{key}: got {value!r}, expected one of {', '.join(choices)}") from error
+        fitting = [name for name, other in datasets.INFO.items() if _fits(model, other)]
+        raise ConfigError(f"model: {error}; data sets that fit: {', '.join(fitting)}") from error
+
+
+def _fits(model: str, info: datasets.DatasetInfo) -> bool:
+    try:
+        models.model_entry(model).arguments_for(info)
+    except ValueError:
+        return False
+    return True
+
+
+def _on_grid(model: str) -> bool:
+    """Whether the group of a network maps the pixel grid to itself."""
+    group = groups.get(models.model_entry(model).group)
+    return len(group.grid_elements) == group.num_elements

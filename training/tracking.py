@@ -8,6 +8,8 @@ from ml_collections import ConfigDict
 
 from training.errors import UserError
 
+MODES = ("disabled", "offline", "online")
+
 
 class Tracker:
     """Sends the figures of a run to wandb, or nowhere where wandb is disabled.

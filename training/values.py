@@ -1,28 +1,34 @@
 """Each key of the configuration on its own: its type and valid values, without loading torch."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from config import KEYS, Key
+from config import KEYS
+from keys import Key
 from training.errors import ConfigError
 
 _LONGEST = 80  # characters of a value that an error message repeats
 
 
-def check_values(config: ConfigDict) -> ConfigDict:
+def check_values(config: ConfigDict, own: Mapping[str, Key] = MappingProxyType({})) -> ConfigDict:
     """Check every value against its Key.
 
     Args:
         config: every key of config.KEYS, None where the default is None.
+        own: the keys that its data set and network have for themselves; they may be missing.
 
     Returns:
-        A copy in which choices have their one spelling, and floats are floats.
+        A copy in which choices have their one spelling, floats are floats and no key is missing.
 
     Raises:
         ConfigError: a wrong type or a value that can never be; the line names the key.
     """
-    return ConfigDict({key.name: _checked(key, config[key.name]) for key in KEYS.values()})
+    values = {name: config[name] for name in KEYS}
+    values |= {name: config.get(name, key.default) for name, key in own.items()}
+    return ConfigDict({name: _checked({**KEYS, **own}[name], v) for name, v in values.items()})
 
 
 def _checked(key: Key, value: Any) -> Any:

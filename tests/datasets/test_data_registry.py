@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def test_names():
-    assert datasets.NAMES == ("rotDigits", "rotMNIST", "MNIST", "CIFAR10", "PCam")
+    names = {"rotDigits", "rotMNIST", "MNIST", "CIFAR10", "PCam"}
+    assert names <= set(datasets.list_datasets())
     assert all(info.name == name for name, info in datasets.INFO.items())
 
 
@@ -38,7 +39,7 @@ def test_any_case_is_one_name(spelling, name):
 def test_unknown_names_list_the_choices(name, one_line):
     with pytest.raises(ValueError) as caught:
         datasets.canonical_name(name)
-    one_line(caught.value, repr(name), ", ".join(datasets.NAMES))
+    one_line(caught.value, repr(name), ", ".join(datasets.list_datasets()))
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_official_archive():
 def test_archive_is_downloaded_verified_parsed_and_kept(site, tmp_path, fetch, archive, pixels):
     source = fetch(archive)
     check_same(source, pixels)
-    assert source.provenance.startswith(f"{site.url}/{ARCHIVE} (md5 ")
+    assert source.facts["provenance"].startswith(f"{site.url}/{ARCHIVE} (md5 ")
     kept = tmp_path / "MNIST_rot" / "processed" / "rotmnist.npz"
     with np.load(kept, allow_pickle=False) as file:
         assert set(file.files) == {*pixels, "provenance"}
@@ -116,7 +116,7 @@ def test_archive_is_downloaded_verified_parsed_and_kept(site, tmp_path, fetch, a
     asked = len(site.requests)
     again = fetch(archive)
     check_same(again, pixels)
-    assert again.provenance == source.provenance
+    assert again.facts["provenance"] == source.facts["provenance"]
     assert len(site.requests) == asked
 
 
@@ -134,7 +134,7 @@ def test_processed_file_is_used_as_it_is(site, tmp_path, fetch, archive, pixels)
     before = path.read_bytes()
     source = fetch(archive)
     check_same(source, pixels)
-    assert source.provenance.startswith("processed file of unknown origin, sha256 ")
+    assert source.facts["provenance"].startswith("processed file of unknown origin, sha256 ")
     assert site.requests == []
     assert path.read_bytes() == before
 

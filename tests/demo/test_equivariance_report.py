@@ -141,9 +141,12 @@ def test_nan_is_not_exact(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--model=p5sa"], "unknown model 'p5sa'; choose one of z2sa"),
-        (["--model=z2cnn", "--dataset=rotMNIST"], "z2cnn has no group to be equivariant to"),
-        (["--dataset=MNST"], "no preset for data set 'MNST'; choose one of rotDigits"),
+        (["--model=p5sa"], "unknown model 'p5sa'; choose one of z2cnn, z2sa"),
+        (
+            ["--model=z2cnn", "--dataset=rotMNIST"],
+            "z2cnn has no group encoding; choose one of",
+        ),
+        (["--dataset=MNST"], "unknown data set 'MNST': expected one of CIFAR10"),
         (["--group_encoding=ours"], "invalid choice: 'ours' (choose from"),
         (["--angles=0"], "argument --angles: expected a whole number from 1 on, got '0'"),
         (["--pretrained", "--model=p8sa"], "no weights in"),

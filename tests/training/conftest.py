@@ -6,7 +6,7 @@ import pytest
 
 import datasets
 import training
-from models.presets import PRESETS
+from models.group_transformer import PRESETS
 from training import command_line, settings
 
 IMAGES = 24

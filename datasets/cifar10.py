@@ -1,0 +1,40 @@
+"""CIFAR-10, downloaded, verified and read by torchvision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.augment import Mirrors, Shifts
+from datasets.errors import require
+from datasets.record import Protocol
+from datasets.registry import register
+
+if TYPE_CHECKING:
+    from datasets.splits import Source
+
+
+@register(
+    name="CIFAR10",
+    provenance="CIFAR-10, as torchvision distributes it",
+    image_size=32,
+    in_channels=3,
+    num_classes=10,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2023, 0.1994, 0.2010),
+    augmentation=(Mirrors(), Shifts(4)),
+    held_out=5_000,
+    protocol=Protocol("SGD", 0.01, "linear_warmup_cosine", batch_size=24, epochs=350),
+)
+def cifar10(root: Path, *, download: bool = True) -> Source:
+    """Read CIFAR-10 from ``<root>/cifar-10-batches-py``: 50,000 training and 10,000 test images.
+
+    Raises:
+        DataError: the files are missing or damaged, or torchvision is.
+    """
+    from datasets.torchvision_sets import read_torchvision
+
+    vision = require("torchvision.datasets", "CIFAR10").CIFAR10
+    return read_torchvision(
+        vision, root, download, root / vision.base_folder, vision.url, root / vision.filename
+    )

@@ -1,0 +1,83 @@
+"""The body of a network: stages of blocks, with pooling between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from g_selfatt import nn as gnn
+
+
+def build_stages(
+    make_block: Callable[[int, int, int, int], nn.Module],
+    *,
+    in_channels: int,
+    image_size: int,
+    block_sizes: Sequence[int],
+    expansion_per_block: int | Sequence[int],
+    crop_per_layer: int | Sequence[int],
+    normalize_between_layers: bool,
+    maxpool_after_last_block: bool,
+    dropout_rate_after_maxpooling: float,
+    norm_type: str,
+    activation_function: str,
+) -> tuple[nn.Sequential, int, int]:
+    """Stages of blocks on maps ``(B, C, |H|, H, W)``, each stage followed by pooling in space.
+
+    Args:
+        make_block: ``(in_channels, out_channels, size, crop)`` → a block that takes ``crop`` pixels
+            off every side of a map of ``size`` pixels.
+        in_channels: channels of the maps.
+        image_size: side of the maps in pixels.
+        block_sizes: blocks per stage; a stage of 0 is its pooling only.
+        expansion_per_block: factor on the channels at the first block of every stage; one number
+            for all, or one per stage.
+        crop_per_layer: pixels taken off every side by each block; one number for all, or one per
+            block.
+        normalize_between_layers: whether norm and activation follow every block.
+        maxpool_after_last_block: whether the last stage is followed by pooling too.
+        dropout_rate_after_maxpooling: dropout after each pooling, in [0, 1).
+        norm_type: a name of `g_selfatt.nn.NORMS`.
+        activation_function: a name of `g_selfatt.nn.ACTIVATIONS`.
+
+    Returns:
+        The stages, the channels of their maps and the side of their maps in pixels.
+
+    Raises:
+        ValueError: crops and pooling that leave nothing of the image, or lists of another length.
+    """
+    expansions = _one_each("expansion_per_block", expansion_per_block, len(block_sizes))
+    crops = iter(_one_each("crop_per_layer", crop_per_layer, sum(block_sizes)))
+    norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
+    activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)
+    stages = nn.Sequential()
+    channels, size = in_channels, image_size
+    for stage, (num_blocks, expansion) in enumerate(zip(block_sizes, expansions, strict=True)):
+        for block in range(num_blocks):
+            out_channels = channels * expansion if block == 0 else channels
+            crop = next(crops)
+            stages.append(make_block(channels, out_channels, size, crop))
+            channels, size = out_channels, size - 2 * crop
+            if normalize_between_layers:
+                stages.append(norm(channels))
+                stages.append(activation())
+        if stage + 1 < len(block_sizes) or maxpool_after_last_block:
+            stages.append(nn.MaxPool3d((1, 2, 2)))
+            size //= 2
+            if dropout_rate_after_maxpooling:
+                stages.append(nn.Dropout(dropout_rate_after_maxpooling))
+        if size < 1:
+            raise ValueError(
+                f"crop_per_layer {crop_per_layer} and the pooling leave nothing of an image of "
+                f"{image_size} pixels after block {stage + 1}"
+            )
+    return stages, channels, size
+
+
+def _one_each(name: str, value: int | Sequence[int], count: int) -> list[int]:
+    """One number for each of ``count``; a single number is for all."""
+    values = [value] * count if isinstance(value, int) else list(value)
+    if len(values) != count:
+        raise ValueError(f"{name} must be one number or {count} of them, got {values}")
+    return values

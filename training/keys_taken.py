@@ -1,0 +1,46 @@
+"""Which keys matter to a run: those that its data set and its network have or take."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import datasets
+from config import SECTIONS
+from keys import Key
+from training.errors import ConfigError
+
+
+def own_keys(config: Mapping[str, Any]) -> dict[str, Key]:
+    """The keys that the data set and the network of a configuration have for themselves.
+
+    Args:
+        config: with the keys dataset and model.
+
+    Returns:
+        Key by name.
+
+    Raises:
+        ConfigError: there is no such data set or model.
+    """
+    import models  # loads torch
+
+    try:
+        info = datasets.INFO[datasets.canonical_name(config["dataset"])]
+    except ValueError as error:
+        raise ConfigError(f"dataset: {error}") from error
+    try:
+        entry = models.model_entry(config["model"])
+    except ValueError as error:
+        raise ConfigError(f"model: {error}") from error
+    return {key.name: key for key in (*info.keys, *entry.keys)}
+
+
+def network_keys(config: Mapping[str, Any]) -> list[Key]:
+    """The keys that the network of a configuration takes, its own included.
+
+    Args:
+        config: whose model is registered.
+    """
+    import models
+
+    entry = models.model_entry(config["model"])
+    return [key for key in SECTIONS["The network"] if entry.takes(key.keyword)] + [*entry.keys]
