@@ -1,4 +1,4 @@
-"""Every command line of runs/README.md is parsed, and run in its smoke form on a few real files."""
+"""Every recipe and command line of runs/ is run in its smoke form on a few real files."""
 
 import hashlib
 import pickle
@@ -14,10 +14,13 @@ from torchvision.datasets import CIFAR10
 
 import datasets
 import main
+from training import command_line, settings
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "runs" / "README.md").read_text()
-RECIPES = re.findall(r"python main\.py (--config\.dataset[^`\n]+)", TEXT)
+RECIPES = re.findall(r"`python main\.py (--config=[^`\n]+)`", TEXT)
+WRITTEN_OUT = re.findall(r"^python main\.py (--config\.dataset .+)", TEXT, re.MULTILINE)
+FILES = [p for p in (REPOSITORY / "runs").glob("*.py") if "def get_config(" in p.read_text()]
 
 
 @pytest.fixture
@@ -56,20 +59,38 @@ def data_dir(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_every_file_has_its_row_and_names_its_command():
+    for path in FILES:
+        command = re.search(r"^Command: python main\.py (.+)$", path.read_text(), re.MULTILINE)[1]
+        assert command in RECIPES, path
+        assert f"runs/{path.name}" in command
+    assert {re.search(r"runs/(\w+\.py)", recipe)[1] for recipe in RECIPES} == {
+        path.name for path in FILES
+    }
+
+
 def test_the_rows_of_the_paper_are_all_there():
-    models = {}
+    papers, windows = {}, set()
     for recipe in RECIPES:
-        dataset, model = re.findall(r"(?:dataset|model)[= ](\w+)", recipe)
-        models.setdefault(dataset, set()).add(model)
-    assert models["rotMNIST"] == {"z2sa", "p4sa", "p8sa", "p12sa", "p16sa", "z2cnn"}
-    assert models["CIFAR10"] == {"z2sa", "mz2sa"}
-    assert models["PCam"] == {"z2sa", "p4sa", "p8sa", "p4msa"}
-    windows = {int(w) for r in RECIPES for w in re.findall(r"patch_size[= ](\d+)", r)}
-    assert windows == {3, 5, 7, 9, 11, 15, 19, 23}
+        config = settings.resolve(command_line.parse([recipe]))
+        if "window" in recipe:
+            local = config.attention_type == "Local"
+            windows.add(config.patch_size if local else "global")
+        elif "_long" not in recipe and "_fast" not in recipe:
+            papers.setdefault(config.dataset, set()).add(config.model)
+    assert papers["rotMNIST"] == {"z2sa", "p4sa", "p8sa", "p12sa", "p16sa", "z2cnn"}
+    assert papers["CIFAR10"] == {"z2sa", "mz2sa"}
+    assert papers["PCam"] == {"z2sa", "p4sa", "p8sa", "p4msa"}
+    assert windows == {3, 5, 7, 9, 11, 15, 19, 23, "global"}
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [*RECIPES, *WRITTEN_OUT])
 def test_recipe(recipe, data_dir, capsys):
     arguments = [*shlex.split(recipe), "--config.smoke=True", f"--config.data_dir={data_dir}"]
     assert main.main(arguments) == 0
     assert re.search(r"test accuracy: .*\(\d of 2 images\)", capsys.readouterr().out)
+
+
+def test_a_window_that_is_no_number_is_refused_in_one_line(capsys):
+    assert main.main(["--config=runs/rotmnist_p4sa_window.py:wide"]) == 2
+    assert "invalid literal" in capsys.readouterr().err

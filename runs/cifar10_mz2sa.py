@@ -1,0 +1,20 @@
+"""mz2sa on CIFAR10, to the letter of the paper.
+
+Row: Romero & Cordonnier (2021), CIFAR10, mz2sa
+Protocol: held_out, SGD 0.01, momentum 0.9, 10 epochs of linear warm-up, then a cosine, batch 24,
+    350 epochs; the last 5,000 training images are validation
+Command: python main.py --config=runs/cifar10_mz2sa.py
+Published: 69.3 % by the authors of GE-ViT, who ran it again
+Reached: not run
+Cost: made for a GPU
+"""
+
+from config import get_config as defaults
+
+
+def get_config():
+    """The configuration."""
+    config = defaults()
+    config.dataset = "CIFAR10"
+    config.model = "mz2sa"
+    return config

@@ -1,0 +1,19 @@
+"""z2sa on PCam, to the letter of the paper.
+
+Row: Romero & Cordonnier (2021), PCam, z2sa
+Protocol: held_out, SGD 0.01, momentum 0.9, 10 epochs of linear warm-up, then a cosine, batch 16,
+    100 epochs; PCam's own validation images
+Command: python main.py --config=runs/pcam_z2sa.py
+Reached: not run
+Cost: made for a GPU
+"""
+
+from config import get_config as defaults
+
+
+def get_config():
+    """The configuration."""
+    config = defaults()
+    config.dataset = "PCam"
+    config.model = "z2sa"
+    return config
