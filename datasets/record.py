@@ -54,6 +54,7 @@ class DatasetInfo:
             has a validation split of its own.
         protocol: how it is trained by default.
         keys: keys of the configuration that this data set adds, handed to the reader.
+        located: whether ``data_dir`` is the data set itself, so that it tells one run from another.
         aliases: other spellings of the name.
     """
 
@@ -70,6 +71,7 @@ class DatasetInfo:
     held_out: int = 0
     protocol: Protocol = Protocol()
     keys: tuple[Key, ...] = ()
+    located: bool = False
     aliases: tuple[str, ...] = ()
 
     @property

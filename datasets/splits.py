@@ -22,6 +22,9 @@ class Split(Protocol):
     def __len__(self) -> int:
         """Return the number of images."""
 
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return one image uint8 (C, H, W) and its label."""
+
     def head(self, count: int | None) -> Split:
         """Return the first ``count`` images; all of them for None."""
 
@@ -68,6 +71,10 @@ class TensorSplit:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """Return one image uint8 (C, H, W) and its label."""
+        return self.images[index], int(self.labels[index])
 
     def head(self, count: int | None) -> TensorSplit:
         """Return the first ``count`` images; all of them for None."""

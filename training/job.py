@@ -192,7 +192,7 @@ class _Job:
             self.config,
             results,
             revision=revision,
-            data=self.splits.info.provenance,
+            info=self.splits.info,
             machine=self.machine,
             initial_weights=initial_weights,
         )

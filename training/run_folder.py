@@ -45,6 +45,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     if config["model"] in models.list_models() and config["dataset"] in datasets.INFO:
         keys |= own_keys(config)
         ignored = ignored | {k.name for k in SECTIONS["The network"]} - _taken(config)
+        if datasets.INFO[config["dataset"]].located:
+            ignored = ignored - {"data_dir"}
     chosen = {
         key.name: config.get(key.name, key.before if key.default is None else key.default)
         for key in keys.values()
@@ -59,7 +61,9 @@ def run_name(config: ConfigDict) -> str:
     window = f"local{config.patch_size}" if config.attention_type == "Local" else "global"
     if "attention_type" not in _taken(config):
         window = ""
-    parts = [config.dataset, config.model, window, f"seed{config.seed}", config.comment, digest[:8]]
+    info = datasets.INFO[config.dataset]
+    data = Path(config.data_dir).resolve().name if info.located else config.dataset
+    parts = [data, config.model, window, f"seed{config.seed}", config.comment, digest[:8]]
     return "-".join(re.sub(r"[^\w.]+", "_", part) for part in parts if part)
 
 

@@ -1,0 +1,260 @@
+"""A folder of your own images: ``DIR/<class>/<image>``, or ``DIR/{train,valid,test}/<class>/…``.
+
+`python main.py --config.dataset=folder --config.data_dir=DIR` trains on it. What other data sets
+know in advance (classes, channels, mean) is read from the files here.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.augment import Mirrors, Turns
+from datasets.errors import DataError, one_line
+from datasets.record import Protocol
+from datasets.registry import register
+from keys import Key
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from datasets.splits import Source, Split
+
+logger = logging.getLogger(__name__)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SPLITS = {"train": ("train",), "validation": ("valid", "val", "validation"), "test": ("test",)}
+SHARES = (0.70, 0.15, 0.15)  # train, validation, test, where DIR has class folders only
+SEED = 0  # of the split: the same files are divided in the same way every time
+LEAST_PER_CLASS = 5  # of images, so that each of the three parts has one of every class
+MEMORY = 2**31  # bytes of decoded images up to which they are kept in memory
+SAMPLE = 2_000  # training images that mean and standard deviation are of, where they are not kept
+
+Files = list[tuple[str, int]]  # image file and label
+
+
+@register(
+    name="folder",
+    provenance="images in a folder of the user's",
+    augmentation=(Turns(), Mirrors()),
+    protocol=Protocol("AdamW", 4e-3, "one_cycle", weight_decay=0.02, batch_size=16, epochs=30),
+    located=True,
+    keys=(
+        Key(
+            "image_size",
+            int,
+            64,
+            "side in pixels that images are brought to: the short side is resized to it, the "
+            "middle is kept",
+            expected="a multiple of 4 in [16, 512]",
+            valid=lambda value: 16 <= value <= 512 and value % 4 == 0,
+        ),
+    ),
+)
+def folder(root: Path, *, download: bool = True, image_size: int = 64) -> Source:
+    """Read ``<root>/<class>/<image>`` or ``<root>/{train,valid,test}/<class>/<image>``.
+
+    Args:
+        root: DIR.
+        download: unused, there is nothing to download.
+        image_size: side in pixels that every image is brought to.
+
+    Returns:
+        The splits, and everything that the files tell: classes, channels, mean and standard
+        deviation of the training images.
+
+    Raises:
+        DataError: a folder that is missing, empty, or of fewer than two classes; a file that is no
+            image.
+    """
+    from datasets.splits import Source
+
+    classes, parts = _find(root)
+    channels = _channels(parts["train"])
+    train, validation, test = (
+        _split(files, classes, image_size, channels) for files in parts.values()
+    )
+    mean, std = _statistics(train)
+    counts = _report(root, classes, parts, image_size, channels)
+    facts: dict[str, Any] = {
+        "provenance": f"{root.resolve()}: {counts}",
+        "image_size": image_size,
+        "in_channels": channels,
+        "num_classes": len(classes),
+        "classes": classes,
+        "mean": mean,
+        "std": std,
+    }
+    return Source(train, validation, test, facts)
+
+
+def read_image(path: str, size: int, channels: int) -> np.ndarray:
+    """Decode one image and bring it to ``(size, size, channels)`` uint8.
+
+    The short side is resized to ``size``, the middle is kept.
+
+    Args:
+        path: an image file that Pillow reads.
+        size: side in pixels.
+        channels: 1 for grey, 3 for colour.
+
+    Raises:
+        ValueError: an image of more than 8 bits a channel.
+        OSError: a file that is missing or no image.
+    """
+    import numpy as np
+    from PIL import ImageOps
+
+    with _open(path) as image:
+        image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+        return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
+
+
+def _open(path: str) -> Image.Image:
+    from PIL import Image
+
+    try:
+        image = Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise ValueError(one_line(error)) from error
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"{image.mode} pixels, expected 8 bits a channel: convert it")
+    return image
+
+
+def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
+    """The names of the classes, and the files of every split."""
+    if not root.is_dir():
+        raise DataError(
+            f"{root} is no folder: give --config.data_dir=DIR with images in DIR/<class>/"
+        )
+    homes = {
+        split: next((root / name for name in names if (root / name).is_dir()), None)
+        for split, names in SPLITS.items()
+    }
+    if homes["train"] is None:
+        classes = _classes(root)
+        files = _list(root, classes)
+        return classes, dict(zip(SPLITS, _divide(files, SHARES, root), strict=True))
+    if homes["test"] is None:
+        raise DataError(f"{root} has a folder train, but no folder test beside it")
+    classes = _classes(homes["train"])
+    parts = {}
+    for split, home in homes.items():
+        if home is None:
+            continue
+        if split != "train" and (there := _classes(home)) != classes:
+            raise DataError(
+                f"{home} has the classes {', '.join(there)}, train has {', '.join(classes)}"
+            )
+        parts[split] = _list(home, classes)
+    if homes["validation"] is None:
+        share = SHARES[1] / (SHARES[0] + SHARES[1])
+        train, validation = _divide(parts["train"], (1 - share, share), root)
+        parts |= {"train": train, "validation": validation}
+    return classes, {split: parts[split] for split in SPLITS}
+
+
+def _classes(home: Path) -> tuple[str, ...]:
+    names = tuple(
+        sorted(entry.name for entry in os.scandir(home) if entry.is_dir() and entry.name[0] != ".")
+    )
+    if len(names) < 2:
+        raise DataError(
+            f"{home} has {len(names) or 'no'} class folder{'s' * (len(names) != 1)}, expected at "
+            f"least 2: images go into {home}/<class>/"
+        )
+    return names
+
+
+def _list(home: Path, classes: tuple[str, ...]) -> Files:
+    """The images of every class, in the order of their names."""
+    found: Files = []
+    for label, name in enumerate(classes):
+        # Links to folders are not followed inside a class: they can lead back to where they are.
+        files = sorted(
+            os.path.join(place, file)
+            for place, _, files in os.walk(home / name)
+            for file in files
+            if file.lower().endswith(SUFFIXES) and file[0] != "."
+        )
+        if not files:
+            raise DataError(f"{home / name} holds no image ({', '.join(SUFFIXES)})")
+        found += [(file, label) for file in files]
+    return found
+
+
+def _divide(files: Files, shares: tuple[float, ...], root: Path) -> list[Files]:
+    """Parts of these shares, in each of which every class has its share."""
+    import numpy as np
+
+    from datasets.splits import stratified
+
+    labels = np.array([label for _, label in files])
+    if (fewest := int(np.bincount(labels).min())) < LEAST_PER_CLASS:
+        raise DataError(
+            f"{root}: a class with {fewest} images cannot be divided into training, validation and "
+            f"test images; it takes at least {LEAST_PER_CLASS}, or folders train, valid and test"
+        )
+    sizes = [round(share * len(files)) for share in shares[1:]]
+    parts = stratified(labels, [len(files) - sum(sizes), *sizes], SEED)
+    return [[files[index] for index in part] for part in parts]
+
+
+def _channels(files: Files) -> int:
+    """1 where all images are grey, else 3; only their heads are read."""
+    for path, _ in files:
+        try:
+            with _open(path) as image:
+                if image.mode not in ("1", "L", "LA"):
+                    return 3
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read ({one_line(error)}): replace it") from error
+    return 1
+
+
+def _split(files: Files, classes: tuple[str, ...], size: int, channels: int) -> Split:
+    """Decoded once where that fits in memory, else read when asked for."""
+    import torch
+
+    from datasets.splits import FolderSplit, TensorSplit
+
+    read = functools.partial(read_image, size=size, channels=channels)
+    lazy = FolderSplit(files, read, (size, size, channels))
+    if len(files) * size * size * channels > MEMORY:
+        return lazy
+    images = torch.stack([lazy[index][0] for index in range(len(lazy))])
+    return TensorSplit(images, torch.tensor([label for _, label in files]))
+
+
+def _statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of pixel/255 by channel; 1 for a channel that never changes."""
+    import torch
+
+    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(SEED))[:SAMPLE]
+    images = torch.stack([split[int(index)][0] for index in chosen]).double() / 255
+    std, mean = torch.std_mean(images, dim=(0, 2, 3), correction=0)
+    return tuple(mean.tolist()), tuple(value or 1.0 for value in std.tolist())
+
+
+def _report(
+    root: Path, classes: tuple[str, ...], parts: dict[str, Files], size: int, channels: int
+) -> str:
+    """Log what was found, and warn where some classes have far more images than others."""
+    counts = ", ".join(f"{len(files)} {split}" for split, files in parts.items())
+    labels = [label for _, label in parts["train"]]
+    by_class = {name: labels.count(label) for label, name in enumerate(classes)}
+    colours = "grey" if channels == 1 else "colour"
+    logger.info("%s: %s images, %s, %d×%d pixels", root, counts, colours, size, size)
+    logger.info("training images: %s", ", ".join(f"{n} {name}" for name, n in by_class.items()))
+    most = max(by_class, key=by_class.__getitem__)
+    if by_class[most] > 3 * min(by_class.values()):
+        logger.warning(
+            "the classes are of very different sizes: to answer %r always is right for %.0f %% of "
+            "the training images; look at the accuracy of every class",
+            *(most, 100 * by_class[most] / len(labels)),
+        )
+    return counts

@@ -1,0 +1,177 @@
+"""A folder of images becomes a data set; what cannot become one is refused in one line."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import datasets
+from datasets import folder
+from datasets.errors import DataError
+from datasets.splits import FolderSplit
+
+COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+
+
+def make(home, classes=tuple(COLOURS), count=20, size=(16, 16), suffix="png", grey=False):
+    """Images of one colour each, named so that the order of names is not that of classes."""
+    for name in classes:
+        (home / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            image = Image.new("RGB", size, COLOURS.get(name, (index, index, index)))
+            image = image.convert("L") if grey else image
+            image.save(home / name / f"{index:03d}.{suffix}")
+    return home
+
+
+def test_class_folders_are_divided_with_every_class_in_proportion(tmp_path):
+    splits = datasets.load("folder", make(tmp_path / "d"), image_size=16)
+    assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [42, 9, 9]
+    for split, each in ((splits.train, 14), (splits.validation, 3), (splits.test, 3)):
+        assert split.labels.bincount().tolist() == [each] * 3
+    info = splits.info
+    assert (info.classes, info.num_classes) == (("blue", "green", "red"), 3)
+    assert (info.image_size, info.in_channels) == (16, 3)
+    # A third of the images has 1 in a channel, the others 0.
+    assert info.mean == pytest.approx([1 / 3] * 3)
+    assert info.std == pytest.approx([2**0.5 / 3] * 3)
+    # Labels go with the pixels.
+    images, labels = splits.test.images, splits.test.labels
+    assert (images.amax((2, 3)).argmax(1) == 2 - labels).all()
+
+
+def test_the_division_is_the_same_every_time_and_no_image_is_in_two_parts(tmp_path):
+    home = tmp_path / "d"
+    for name in ("a", "b"):
+        (home / name).mkdir(parents=True)
+    for index in range(100):
+        pixel = np.full((16, 16), index, np.uint8)
+        Image.fromarray(pixel).save(home / "ab"[index % 2] / f"{index}.png")
+    first, second = (datasets.load("folder", home, image_size=16) for _ in range(2))
+    values = [s.images[:, 0, 0, 0] for s in (first.train, first.validation, first.test)]
+    assert sorted(torch.cat(values).tolist()) == list(range(100))
+    assert torch.equal(first.train.images, second.train.images)
+
+
+def test_split_folders_are_kept_and_a_missing_validation_is_held_out(tmp_path):
+    home = tmp_path / "d"
+    make(home / "train"), make(home / "test", count=7)
+    splits = datasets.load("folder", home, image_size=16)
+    assert len(splits.train) + len(splits.validation) == 60 and len(splits.test) == 21
+    assert splits.validation.labels.bincount().tolist() == [4, 3, 4] or len(splits.validation) == 11
+    make(home / "val", count=2)
+    splits = datasets.load("folder", home, image_size=16)
+    assert (len(splits.train), len(splits.validation)) == (60, 6)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp", "PNG", "jpeg"])
+def test_formats(tmp_path, suffix):
+    home = make(tmp_path / "d", count=8, suffix=suffix)
+    (home / "red" / "notes.txt").write_text("no image")
+    images = datasets.load("folder", home, image_size=16).train.images
+    assert images.amax((2, 3)).sort(1).values[:, 2].min() > 240  # red, green and blue survive
+
+
+def test_grey_images_have_one_channel_and_one_in_colour_makes_all_of_them_colour(tmp_path):
+    home = make(tmp_path / "d", grey=True)
+    assert datasets.load("folder", home, image_size=16).info.in_channels == 1
+    Image.new("RGB", (16, 16)).save(home / "red" / "new.png")
+    assert datasets.load("folder", home, image_size=16).info.in_channels == 3
+
+
+def test_the_short_side_is_resized_and_the_middle_kept(tmp_path):
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = 200  # the middle square
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    image = folder.read_image(str(tmp_path / "wide.png"), 16, 3)
+    assert image.shape == (16, 16, 3) and image.min() > 190
+
+
+def test_files_that_do_not_fit_in_memory_are_read_when_asked_for(tmp_path, monkeypatch):
+    home = make(tmp_path / "d", size=(24, 18))
+    kept = datasets.load("folder", home, image_size=16)
+    monkeypatch.setattr(folder, "MEMORY", 0)
+    lazy = datasets.load("folder", home, image_size=16)
+    assert isinstance(lazy.train, FolderSplit)
+    assert lazy.info.mean == pytest.approx(kept.info.mean)
+    loaders = [
+        datasets.make_loader(s.train, s.info, 8, device="cpu", shuffle=True, seed=1, num_workers=0)
+        for s in (kept, lazy)
+    ]
+    for (x, y), (x_lazy, y_lazy) in zip(*loaders, strict=True):
+        assert torch.equal(x, x_lazy) and torch.equal(y, y_lazy)
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    home = make(tmp_path / "d")
+    (home / "red" / "again").symlink_to(home / "red")
+    splits = datasets.load("folder", home, image_size=16)
+    assert sum(len(s) for s in (splits.train, splits.validation, splits.test)) == 60
+
+
+def test_classes_of_very_different_sizes_are_reported(tmp_path, caplog):
+    home = make(tmp_path / "d", ("blue", "red"), count=8)
+    make(home, ("green",), count=84)
+    with caplog.at_level(logging.INFO):
+        datasets.load("folder", home, image_size=16)
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "'green'" in warning and "83 %" in warning
+    assert "58 green" in caplog.text
+
+
+def empty_class(home):
+    make(home), (home / "void").mkdir()
+
+
+def broken_file(home):
+    make(home)
+    (home / "red" / "003.png").write_bytes(b"no image at all")
+
+
+def sixteen_bits(home):
+    make(home)
+    Image.fromarray(np.full((16, 16), 40_000, np.uint16)).save(home / "red" / "003.png")
+
+
+def other_classes(home):
+    make(home / "train"), make(home / "test", ("blue", "red"))
+
+
+def no_test(home):
+    make(home / "train")
+
+
+def few(home):
+    make(home, count=4)
+
+
+def one_class(home):
+    make(home, ("red",))
+
+
+def nothing(home):
+    home.mkdir()
+
+
+@pytest.mark.parametrize(
+    "make_folder, words",
+    [
+        (empty_class, ("void holds no image",)),
+        (broken_file, ("003.png cannot be read", "replace it")),
+        (sixteen_bits, ("003.png cannot be read", "expected 8 bits a channel")),
+        (other_classes, ("test has the classes blue, red", "train has blue, green, red")),
+        (no_test, ("has a folder train, but no folder test",)),
+        (few, ("a class with 4 images", "at least 5")),
+        (one_class, ("1 class folder, expected at least 2",)),
+        (nothing, ("has no class folders",)),
+        (lambda home: None, ("is no folder", "--config.data_dir=DIR")),
+    ],
+)
+def test_what_cannot_be_a_data_set_is_refused_in_one_line(tmp_path, make_folder, words):
+    make_folder(tmp_path / "d")
+    with pytest.raises(DataError) as error:
+        datasets.load("folder", tmp_path / "d", image_size=16)
+    message = str(error.value)
+    assert "\n" not in message and all(word in message for word in words), message

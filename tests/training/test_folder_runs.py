@@ -1,0 +1,47 @@
+"""Training on a folder of images: its classes go into the weights, two folders never mix."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from models import read_metadata
+from training.run_folder import WEIGHTS, run_name
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    def make_folder(name, count=12):
+        for label, kind in enumerate(("cell", "debris")):
+            (tmp_path / name / kind).mkdir(parents=True)
+            for index in range(count):
+                image = Image.new("L", (20, 16), 200 * label)
+                image.putpixel((5 + index % 10, 8), 100)
+                image.save(tmp_path / name / kind / f"{index}.png")
+        return tmp_path / name
+
+    return make_folder
+
+
+def overrides(folder):
+    return "dataset=folder", f"data_dir={folder}", "image_size=16", "epochs=1"
+
+
+def test_a_run_keeps_what_the_folder_told(make_folder, configure, run):
+    folder = make_folder("slides")
+    results = run(*overrides(folder))
+    assert results["test_images"] == 4
+    config = configure(*overrides(folder))
+    assert run_name(config).startswith("slides-z2sa-local3-seed0-")
+    (weights,) = (folder.parent / "saved").glob(f"*/{WEIGHTS}")
+    kept = json.loads(read_metadata(weights)["preprocessing"])
+    assert (kept["classes"], kept["image_size"], kept["in_channels"]) == (["cell", "debris"], 16, 1)
+    assert 0 < kept["mean"][0] < 1 and 0 < kept["std"][0] < 1
+    again = run(*overrides(folder), "pretrained=True")
+    assert again["test_correct"] == results["test_correct"]
+
+
+def test_two_folders_of_the_same_classes_are_two_runs(make_folder, configure):
+    first, second = (configure(*overrides(make_folder(name))) for name in ("monday", "tuesday"))
+    assert run_name(first).partition("-")[0] == "monday"
+    assert run_name(first).rpartition("-")[2] != run_name(second).rpartition("-")[2]
