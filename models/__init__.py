@@ -1,4 +1,4 @@
-"""Networks made of the layers of g_selfatt, by the names of the paper, and their weights."""
+"""Networks made of the layers of g_selfatt, by name, and their weights."""
 
 from importlib import import_module
 
@@ -11,11 +11,13 @@ for _module, _ in registered("models", "register_model"):
     import_module(_module)
 
 from models.cnn import CNN  # noqa: E402
+from models.group_coatnet import GroupCoAtNet  # noqa: E402
 from models.group_transformer import GroupTransformer  # noqa: E402
 
 __all__ = [
     "CNN",
     "CheckpointError",
+    "GroupCoAtNet",
     "GroupTransformer",
     "ModelEntry",
     "create_model",

@@ -141,7 +141,7 @@ def test_nan_is_not_exact(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--model=p5sa"], "unknown model 'p5sa'; choose one of z2cnn, z2sa"),
+        (["--model=p5sa"], "unknown model 'p5sa'; choose one of z2cnn, z2convnet"),
         (
             ["--model=z2cnn", "--dataset=rotMNIST"],
             "z2cnn has no group encoding; choose one of",

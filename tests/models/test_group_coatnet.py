@@ -1,14 +1,17 @@
 """The convolutional family: invariance in float64, its twin without attention, any image size."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from datasets import INFO
 from g_selfatt import groups
 from g_selfatt.nn import GroupLocalSelfAttention, GroupSelfAttention
 from g_selfatt.nn.self_attention import SelfAttention
 from g_selfatt.testing import assert_equivariant, equivariance_error
-from models.group_coatnet import GroupCoAtNet
+from models import GroupCoAtNet, create_model, list_models
 
 
 def make(group="p4", attention=("Off", "Local", "Global"), **arguments):
@@ -79,3 +82,41 @@ def test_mistakes_name_what_would_be_right():
         make(attention=("Off", "Local"))
     with pytest.raises(ValueError, match="unknown attention_per_stage 'local'; choose of Off, L"):
         make(attention=("Off", "local", "Off"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "group", "limit"),
+    [
+        ("rotDigits", "p4", 10_000),
+        ("rotMNIST", "p4", 100_000),
+        ("CIFAR10", "mz2", 500_000),
+        ("PCam", "p4m", 100_000),
+    ],
+)
+def test_presets_keep_to_their_number_of_parameters(dataset, group, limit):
+    network, twin = (create_model(f"{group}{kind}", dataset) for kind in ("coatnet", "convnet"))
+    assert parameters(network) <= limit and parameters(twin) <= limit
+    assert parameters(network) == pytest.approx(parameters(twin), rel=0.1)
+    assert any(isinstance(m, SelfAttention) for m in network.modules())
+    assert not any(isinstance(m, SelfAttention) for m in twin.modules())
+
+
+def test_every_network_has_its_twin():
+    names = list_models("*coatnet")
+    assert sorted(name.replace("coat", "conv") for name in names) == sorted(list_models("*convnet"))
+
+
+def test_attention_is_a_key_of_the_network():
+    network = create_model("p4convnet", "rotDigits", attention_per_stage=("Global", "Off"))
+    layers = [m for m in network.modules() if isinstance(m, SelfAttention)]
+    assert [type(layer) for layer in layers] == [GroupSelfAttention]
+
+
+def test_folders_of_images_of_any_size_have_a_preset():
+    for image_size in (24, 64, 100, 224):
+        info = replace(INFO["CIFAR10"], name="photographs", image_size=image_size)
+        network = create_model("p4convnet", info)
+        side = image_size
+        for _ in network.stages:
+            side = (side + 1) // 2
+        assert 5 <= side <= 12

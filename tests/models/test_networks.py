@@ -134,7 +134,9 @@ def test_initialisation_is_that_of_the_paper():
 def test_names_in_any_case_and_errors_in_one_line():
     assert models.model_entry("P4MSA").name == "p4msa"
     assert isinstance(models.create_model("Z2CNN", "rotmnist"), models.CNN)
-    with pytest.raises(ValueError, match="unknown model 'p5sa'; choose one of z2cnn, z2sa, mz2sa"):
+    with pytest.raises(
+        ValueError, match="unknown model 'p5sa'; choose one of z2cnn, z2convnet, mz2convnet"
+    ):
         models.create_model("p5sa")
     with pytest.raises(ValueError, match="unknown data set 'ImageNet'"):
         models.create_model("p4sa", "ImageNet")
