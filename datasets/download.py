@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
@@ -14,21 +11,10 @@ from urllib.request import urlopen
 from tqdm import tqdm
 
 from datasets.errors import DataError, one_line
+from datasets.files import replacing
 
 # Seconds without a byte after which a server counts as gone.
 TIMEOUT = 30
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary path that becomes ``path`` if the block succeeds, and vanishes if not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def obtain(url: str, path: Path, md5: str, *, download: bool = True) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.download import replacing
 from datasets.errors import DataError, one_line
+from datasets.files import replacing
 from datasets.mnist import mnist
 
 PROCESSED = Path("MNIST_rot", "processed", "rotmnist.npz")

@@ -34,12 +34,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import models
 from benchmarks.command_line import Parser, new_folder, positive
 from demo import report_picture
 from demo.report_errors import failures, measure, worst_exact
 from demo.report_networks import Networks, random_networks, trained_networks
 from g_selfatt.functional import GROUP_ENCODINGS
-from models.shipped import find_shipped
 
 COMMAND = "python -m demo.equivariance_report"
 
@@ -121,7 +121,7 @@ def _load_networks(options: Namespace) -> Networks:
         return random_networks(name, dataset, options.seed or 0, encodings)
     if options.seed is not None:
         raise ValueError("--seed is of random weights: leave it out, or --pretrained")
-    return trained_networks(find_shipped(name, dataset), encodings)
+    return trained_networks(models.find_pretrained(name, dataset)[0].path, encodings)
 
 
 if __name__ == "__main__":

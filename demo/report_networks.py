@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +9,10 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from ml_collections import ConfigDict
 from torch import Tensor, nn
 
 import datasets
 import models
-from training.network import create_network
-from training.run_folder import WEIGHTS
 
 BIAS_STD = 0.3
 
@@ -72,19 +68,13 @@ def trained_networks(path: Path, encodings: Sequence[str]) -> Networks:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, has no configuration with it, or is of a model without a group.
     """
-    path = path / WEIGHTS if path.is_dir() else path
-    metadata = models.read_metadata(path)
-    if "config" not in metadata:
-        raise ValueError(f"{path} was not written by training: it has no configuration with it")
-    config = ConfigDict(json.loads(metadata["config"]) | {"backend": "auto"})
-    _check_has_group(config.model)
+    weights = models.Weights.read(path)
+    _check_has_group(weights.model)
     by_encoding = {}
     for encoding in encodings:
-        config.group_encoding = encoding
-        model = create_network(config, datasets.INFO[config.dataset], torch.device("cpu"))
-        models.load_weights(path, model)
+        model = models.load_model(weights, group_encoding=encoding, backend="auto")
         by_encoding[encoding] = model.double().eval()
-    return Networks(config.model, config.dataset, f"weights of {path.parent.name}", by_encoding)
+    return Networks(weights.model, weights.dataset, f"weights of {weights.name}", by_encoding)
 
 
 def _check_has_group(name: str) -> None:

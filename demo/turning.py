@@ -30,12 +30,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 import datasets
+import models
 from benchmarks.command_line import Parser, new_file
 from demo.report_errors import layers
 from demo.report_networks import example_image, trained_networks
 from g_selfatt.functional import inscribed_disc, transform_plane
 from g_selfatt.groups import SE2, Group
-from models.shipped import find_shipped
 
 COMMAND = "python -m demo.turning"
 DATASET, LAYER = "rotDigits", "block 1"
@@ -67,9 +67,9 @@ def load_layers(name: str) -> tuple[nn.Module, Group]:
     """A trained network of saved/ up to `LAYER`, from pixels in [0, 1], and its group.
 
     Raises:
-        ValueError, FileNotFoundError: as `trained_networks` and `find_shipped`.
+        ValueError, FileNotFoundError: as `trained_networks` and `find_pretrained`.
     """
-    path = find_shipped(name, DATASET)
+    path = models.find_pretrained(name, DATASET)[0].path
     model = trained_networks(path, ["equivariant"]).by_encoding["equivariant"]
     network = {layer.name: layer.network for layer in layers(model, datasets.INFO[DATASET])}[LAYER]
     return network, model.group

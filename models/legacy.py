@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from g_selfatt.nn import GroupLocalSelfAttention, GroupSelfAttention
-from models.checkpoints import check_fits
+from models.weight_files import check_fits
 
 SOURCES = ("gsa-nets", "gevit")
 INDEX_BUFFERS = ("row_indices", "col_indices", "g_indices")

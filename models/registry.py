@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-import datasets
 from datasets import DatasetInfo
 from keys import Key
 
@@ -48,9 +47,17 @@ class ModelEntry:
         return inspect.signature(self.build).parameters
 
     def takes(self, keyword: str) -> bool:
-        """Whether `build` has a keyword argument; all of them where it has ``**arguments``."""
-        kinds = {parameter.kind for parameter in self._parameters.values()}
-        return keyword in self._parameters or inspect.Parameter.VAR_KEYWORD in kinds
+        """Whether `build` has a keyword argument."""
+        return keyword in self._parameters
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The defaults in the signature of `build`."""
+        return {
+            name: parameter.default
+            for name, parameter in self._parameters.items()
+            if parameter.default is not inspect.Parameter.empty
+        }
 
     def arguments_for(self, info: DatasetInfo) -> dict[str, Any]:
         """The keyword arguments of `build` for a data set, defaults of its signature included.
@@ -58,11 +65,6 @@ class ModelEntry:
         Raises:
             ValueError: the network does not fit the data set.
         """
-        defaults = {
-            name: parameter.default
-            for name, parameter in self._parameters.items()
-            if parameter.default is not inspect.Parameter.empty
-        }
         facts = {
             "group": self.group,
             "image_size": info.image_size,
@@ -70,7 +72,7 @@ class ModelEntry:
             "num_classes": info.num_classes,
         }
         facts = {keyword: value for keyword, value in facts.items() if self.takes(keyword)}
-        return {**defaults, **facts, **self.arguments(info)}
+        return {**self.defaults, **facts, **self.arguments(info)}
 
 
 def register_model(
@@ -93,10 +95,16 @@ def register_model(
         The decorator; it returns what it is given.
 
     Raises:
-        ValueError: another module has registered the name.
+        ValueError: another module has registered the name, or ``**arguments`` hide what is taken.
     """
 
     def decorate(build: Builder) -> Builder:
+        for parameter in inspect.signature(build).parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                raise ValueError(
+                    f"{build.__name__} has **{parameter.name}, expected all arguments by name: the "
+                    "configuration gives a network what it has an argument for"
+                )
         for name, group in groups.items():
             there = _REGISTRY.get(name.lower())
             if there and there.build.__module__ != build.__module__:
@@ -132,42 +140,3 @@ def model_entry(name: str) -> ModelEntry:
         raise ValueError(
             f"unknown model {name!r}; choose one of {', '.join(list_models())}"
         ) from None
-
-
-def create_model(
-    name: str,
-    dataset: str | DatasetInfo = "rotMNIST",
-    *,
-    pretrained: bool = False,
-    **overrides: Any,
-) -> nn.Module:
-    """A network by its name, e.g. ``create_model("p4sa", dataset="rotMNIST")``.
-
-    Args:
-        name: one of `list_models`, in any case.
-        dataset: whose images it is for: a name in any case, or a record.
-        pretrained: load the weights that are shipped for this network.
-        overrides: arguments of the network in place of the data set's, such as
-            ``attention_type="Global"``, ``patch_size=7``.
-
-    Returns:
-        The network, in training mode. Input ``(B, C, H, W)``, output logits ``(B, classes)``.
-
-    Raises:
-        ValueError: an unknown name, or arguments that do not fit together.
-        FileNotFoundError: pretrained, and there are no such weights.
-    """
-    entry = model_entry(name)
-    info = datasets.INFO[datasets.canonical_name(dataset)] if isinstance(dataset, str) else dataset
-    for keyword in overrides:
-        if not entry.takes(keyword):
-            known = ", ".join(sorted(entry.arguments_for(info)))
-            raise ValueError(f"{entry.name} has no argument {keyword!r}; it has {known}")
-    arguments = entry.arguments_for(info) | overrides
-    model = entry.build(**arguments)
-    if pretrained:
-        from models.checkpoints import load_weights
-        from models.shipped import find_shipped
-
-        load_weights(find_shipped(entry.name, info.name, arguments), model)
-    return model

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 import main
 import models
-from models.shipped import find_shipped
+from training import command_line, pretrained, settings
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -39,6 +40,30 @@ def test_evaluating_them_prints_the_figure_of_readme(name, capsys, monkeypatch):
     figure = re.search(r"test accuracy: ([\d.]+)% \((\d+) of 300", capsys.readouterr().out)
     row = re.search(rf"\| {name} \| ([\d.]+) %", README)
     assert float(figure[1]) == float(row[1])
+
+
+def test_they_come_before_a_run_of_ones_own(tmp_path, monkeypatch, caplog, capsys):
+    """A run of the same configuration is there, and said to fit too."""
+    monkeypatch.chdir(REPOSITORY)
+    shipped = models.find_pretrained("p4sa", "rotDigits")[0]
+    shutil.copytree(shipped.path.parent, tmp_path / "mine")
+    caplog.set_level("INFO")
+    arguments = ["--config.pretrained=True", f"--config.save_dir={tmp_path}"]
+    assert main.main(arguments) == 0
+    assert f"weights: {shipped.path}, trained on" in capsys.readouterr().out
+    assert f"--config.path={tmp_path / 'mine'}" in caplog.text
+    assert main.main([*arguments, "--config.seed=1"]) == 2
+    assert "no weights of this configuration" in capsys.readouterr().err
+
+
+def test_one_flag_chooses_those_that_another_recipe_trained():
+    arguments = ["--config.dataset=rotMNIST", "--config.pretrained=True"]
+    config = settings.resolve(command_line.parse(arguments))
+    assert pretrained.find(config) == models.find_pretrained("p4sa", "rotMNIST")[0].path
+    six = settings.resolve(
+        command_line.parse([*arguments, "--config.model=z2sa", "--config.epochs=6"])
+    )
+    assert pretrained.find(six) == models.find_pretrained("z2sa", "rotMNIST")[1].path
 
 
 @pytest.mark.parametrize("path", SHIPPED)
@@ -87,6 +112,35 @@ def test_they_are_found_by_name_of_the_network():
         models.create_model("p4sa", "rotDigits", attention_type="Global", pretrained=True)
 
 
-def test_a_folder_without_weights_is_said_to_be_empty(tmp_path):
+def test_every_line_of_the_list_is_a_folder_that_git_has_and_the_other_way_round():
+    listed = [str(w.path.relative_to(REPOSITORY)) for w in models.list_pretrained()]
+    assert sorted(listed) == sorted(SHIPPED)
+
+
+def test_of_two_that_fit_the_first_line_is_taken():
+    first, second = models.find_pretrained("z2sa", "rotMNIST")
+    assert first.test_accuracy > second.test_accuracy
+    assert models.create_model("z2sa", pretrained=True).pretrained_config["name"] == first.name
+
+
+def test_they_bring_what_their_images_need():
+    assert models.create_model("rotDigits-p4sa-local5-seed0-583fbb9a", pretrained=True).group.name
+    config = models.create_model("P4SA", "rotdigits", pretrained=True).pretrained_config
+    assert (config["image_size"], config["in_channels"], config["num_classes"]) == (12, 1, 10)
+    assert (config["mean"], config["std"]) == ((0.1733,), (0.3009,))
+    assert config["classes"] == tuple("0123456789")
+    assert config["provenance"].startswith("UCI handwritten digits")
+
+
+def test_dropout_may_differ_and_the_window_may_not():
+    model = models.create_model("p4sa", "rotDigits", pretrained=True, value_dropout_rate=0.5)
+    assert 0.5 in {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+    with pytest.raises(FileNotFoundError, match="patch_size=7"):
+        models.create_model("p4sa", "rotDigits", pretrained=True, patch_size=7)
+
+
+def test_without_a_list_nothing_is_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(models.weights, "SAVED", tmp_path)
+    (tmp_path / "shipped.txt").write_text("# nothing yet\n")
     with pytest.raises(FileNotFoundError, match="there are: none"):
-        find_shipped("z2cnn", "rotMNIST", folder=tmp_path)
+        models.create_model("z2cnn", "rotMNIST", pretrained=True)

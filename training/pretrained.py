@@ -1,50 +1,93 @@
-"""Weights that an earlier run left: found by their configuration, loaded strictly."""
+"""Trained weights for a configuration: those that are shipped, or those of a run of one's own."""
 
-import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 from torch import nn
 
-from models import CheckpointError, load_weights, read_metadata
-from training.errors import WeightsError
-from training.run_folder import WEIGHTS, differences, run_name
+import datasets
+import models
+from config import KEYS, get_config
+from models import WEIGHTS, CheckpointError, Weights
+from models.weights import fits, network_record
+from training import settings
+from training.errors import ConfigError, WeightsError
+from training.keys_taken import network_keys, own_keys
+from training.run_folder import NOT_IDENTITY, differences, identity, run_name
+
+logger = logging.getLogger(__name__)
 
 
 def find(config: ConfigDict) -> Path:
-    """The weights of exactly this configuration.
+    """The weights that a configuration asks for, and a line that says which others fit.
 
     Args:
-        config: resolved. Where `path` is given and nothing is to be trained, its weights are meant;
-            otherwise those in `save_dir`.
+        config: resolved. Where `path` is given and nothing is to be trained, its weights are meant.
+            Otherwise those that are shipped for this network, where every key that differs from its
+            default is as they were trained; and where none are, those in `save_dir` of exactly this
+            configuration, the run finished last first. Fine-tuned weights are found by `path` only.
 
     Returns:
-        The weights file; the one finished last where the run was repeated. Fine-tuned weights are
-        found by `path` alone.
+        The weights file.
 
     Raises:
         WeightsError: there is none; the message has the file looked for and the files there are.
     """
     if config.path and not config.train:
-        return _of_path(config)
-    wanted = Path(config.save_dir, run_name(config), WEIGHTS)
-    finished = {}
-    # Every folder, whatever its name: the name has a hash of the keys that there were at the time.
-    for path in Path(config.save_dir).glob(f"*/{WEIGHTS}"):
-        try:
-            metadata = _metadata(path)
-        except WeightsError:
-            if path.parent == wanted.parent:
-                raise
-            continue  # damaged, or not ours: no business of this run
-        same = not differences(json.loads(metadata["config"]), config)
-        if same and not metadata["initial_weights"]:
-            finished[metadata["finished"]] = path
-    if not finished:
+        return read(config.path).path
+    given = _given(config)
+    shipped = [w for w in models.list_pretrained() if _is_of(w, config, given)]
+    own = [weights for weights in finished_runs(config) if not weights.metadata["initial_weights"]]
+    wanted = Path(config.save_dir, run_name(config))
+    if not own and (wanted / WEIGHTS).exists():
+        read(wanted)  # damaged: says so
+    if not shipped + own:
+        there = ", ".join(str(path) for path in sorted(Path(config.save_dir).glob(f"*/{WEIGHTS}")))
         raise WeightsError(
-            f"no weights of this configuration: looked for {wanted}; {_there(config)}"
+            f"no weights of this configuration: looked for {wanted / WEIGHTS}; weights under "
+            f"{config.save_dir}: {there or 'none'}"
         )
-    return finished[max(finished)]
+    first, *others = shipped + own
+    kind = "shipped with the repository" if shipped else "a run of this configuration"
+    logger.info("weights: %s, %s", first.path, kind)
+    for weights in others:
+        logger.info("these fit too: %s; --config.path=%s", weights, weights.path.parent)
+    return first.path
+
+
+def finished_runs(config: ConfigDict) -> list[Weights]:
+    """The finished runs of exactly this configuration in its `save_dir`, the last one first.
+
+    Args:
+        config: resolved.
+    """
+    shipped = {weights.path.resolve() for weights in models.list_pretrained()}
+    runs = [
+        weights
+        for weights in models.list_weights(config.save_dir)
+        if weights.path.resolve() not in shipped and not differences(weights.config, config)
+    ]
+    return sorted(runs, key=lambda weights: weights.metadata["finished"], reverse=True)
+
+
+def read(folder: str | Path) -> Weights:
+    """The weights of a run folder.
+
+    Raises:
+        WeightsError: there are none, or they are damaged.
+    """
+    try:
+        return Weights.read(Path(folder, WEIGHTS))
+    except FileNotFoundError:
+        there = ", ".join(str(path) for path in sorted(Path(folder).parent.glob(f"*/{WEIGHTS}")))
+        raise WeightsError(
+            f"no weights in path: looked for {Path(folder, WEIGHTS)}; beside it: {there or 'none'}"
+        ) from None
+    except CheckpointError as error:
+        raise WeightsError(str(error)) from error
 
 
 def load(path: Path, model: nn.Module) -> dict[str, str]:
@@ -57,30 +100,58 @@ def load(path: Path, model: nn.Module) -> dict[str, str]:
         WeightsError: damaged, or not this network's.
     """
     try:
-        return load_weights(path, model)
+        return models.load_weights(path, model)
     except (CheckpointError, FileNotFoundError) as error:
         raise WeightsError(str(error)) from error
 
 
-def _of_path(config: ConfigDict) -> Path:
-    path = Path(config.path, WEIGHTS)
-    if not path.exists():
-        raise WeightsError(f"no weights in path: looked for {path}; {_there(config)}")
-    if differing := differences(json.loads(_metadata(path)["config"]), config):
-        raise WeightsError(f"{path} is of another configuration ({differing})")
-    return path
+def of_folder(config: ConfigDict) -> ConfigDict:
+    """The configuration of the run in `config.path`, to evaluate it.
+
+    Args:
+        config: not yet resolved. Where it computes, reads and reports is as it says; of the other
+            keys those of the network and the data set must be the run's where they are given, and
+            the rest does not matter.
+
+    Raises:
+        WeightsError: the folder has no weights.
+        ConfigError: a key of the network or the data set is not the run's.
+    """
+    there = read(config.path).config
+    own = own_keys(there)
+    keys = {**KEYS, **own}
+    matter = {"dataset", "model", *own, *(key.name for key in network_keys(there))} - NOT_IDENTITY
+    for name in sorted(matter):
+        here = config.get(name, keys[name].default)
+        given = here is not None and here != keys[name].default
+        if given and name in there and str(here).lower() != str(there[name]).lower():
+            raise ConfigError(
+                f"{name}: got {here!r}, and the run in {config.path} has {there[name]!r}; leave it "
+                "out"
+            )
+    there = {name: value for name, value in there.items() if name in keys}
+    here = {name: config[name] for name in (*NOT_IDENTITY, "amp")}
+    if config.data_dir == KEYS["data_dir"].default:
+        del here["data_dir"]  # where the run had its data
+    merged = {**get_config().to_dict(), **there, **here}
+    merged["sched_decay_steps"] = tuple(merged["sched_decay_steps"])  # a list in JSON
+    return ConfigDict(merged)
 
 
-def _there(config: ConfigDict) -> str:
-    there = ", ".join(str(path) for path in sorted(Path(config.save_dir).glob(f"*/{WEIGHTS}")))
-    return f"weights under {config.save_dir}: {there or 'none'}"
+def _given(config: ConfigDict) -> set[str]:
+    """The keys that are not what the data set and the network have by default."""
+    default = settings.resolve(get_config(dataset=config.dataset, model=config.model))
+    usual, this = identity(default), identity(config)
+    return {name for name in this if this[name] != usual.get(name)}
 
 
-def _metadata(path: Path) -> dict[str, str]:
-    try:
-        metadata = read_metadata(path)
-    except CheckpointError as error:
-        raise WeightsError(str(error)) from error
-    if "config" not in metadata:
-        raise WeightsError(f"{path} was not written by training: it has no configuration with it")
-    return metadata
+def _is_of(weights: Weights, config: ConfigDict, given: set[str]) -> bool:
+    """Whether shipped weights are of the network of a configuration, and as trained as it says."""
+    if (weights.model, weights.dataset) != (config.model, config.dataset):
+        return False
+    info = datasets.INFO[config.dataset]
+    arguments: Mapping[str, Any] = models.model_entry(config.model).arguments_for(info)
+    taken = {key.keyword: config[key.name] for key in network_keys(config)}
+    wanted = network_record(config.model, info, {**arguments, **taken})
+    trained, this = identity(weights.config), identity(config)
+    return fits(weights, wanted) and all(trained.get(name) == this[name] for name in given)

@@ -18,14 +18,15 @@ from ml_collections import ConfigDict
 import datasets
 import models
 from config import KEYS, SECTIONS
+from models import WEIGHTS
 from training.errors import ConfigError
 from training.keys_taken import network_keys, own_keys
 
-WEIGHTS, STATE, CONFIG = "weights.safetensors", "state.pt", "config.json"
+STATE, CONFIG = "state.pt", "config.json"
 METRICS, CURVES = "metrics.jsonl", "curves.png"
 
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
-_NOT_IDENTITY = {
+NOT_IDENTITY = {
     "device", "backend", "compile", "num_workers", "data_dir", "save_dir", "path", "pretrained",
     "train", "smoke", "wandb", "wandb_entity", "wandb_project",
 }  # fmt: skip
@@ -41,7 +42,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Key to value, as JSON has them, so that both sources compare equal.
     """
-    keys, ignored = {**KEYS}, _NOT_IDENTITY
+    keys, ignored = {**KEYS}, NOT_IDENTITY
     if config["model"] in models.list_models() and config["dataset"] in datasets.INFO:
         keys |= own_keys(config)
         ignored = ignored | {k.name for k in SECTIONS["The network"]} - _taken(config)

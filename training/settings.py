@@ -29,6 +29,10 @@ def resolve(config: ConfigDict) -> ConfigDict:
     Raises:
         ConfigError: as `values.check_values`, and for an unknown data set or model.
     """
+    if config.pretrained and config.path and not config.train:
+        from training.pretrained import of_folder  # which resolves defaults
+
+        config = of_folder(config)
     own = own_keys(config)
     for name in sorted(set(config) - {*KEYS, *own}):
         raise ConfigError(

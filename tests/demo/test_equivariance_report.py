@@ -12,7 +12,7 @@ from demo import equivariance_report, report_errors, report_networks
 from demo.equivariance_report import main
 from g_selfatt.testing import equivariance_error
 
-RUN = models.shipped.SAVED / "rotDigits-p4sa-local5-seed0-583fbb9a"
+RUN = models.weights.SAVED / "rotDigits-p4sa-local5-seed0-583fbb9a"
 
 
 def run(folder, *arguments):
@@ -149,7 +149,7 @@ def test_nan_is_not_exact(tmp_path, monkeypatch, capsys):
         (["--dataset=MNST"], "unknown data set 'MNST': expected one of CIFAR10"),
         (["--group_encoding=ours"], "invalid choice: 'ours' (choose from"),
         (["--angles=0"], "argument --angles: expected a whole number from 1 on, got '0'"),
-        (["--pretrained", "--model=p8sa"], "no weights in"),
+        (["--pretrained", "--model=p8sa"], "no weights are shipped for"),
         (["--pretrained", "--seed=1"], "--seed is of random weights"),
         (["--weights=nowhere"], "no weights at nowhere"),
         (["--weights=README.md"], "README.md is not a readable safetensors file"),

@@ -74,7 +74,7 @@ def test_an_image_of_ones_own_is_read_and_drawn(tmp_path, capsys):
     ("arguments", "line"),
     [
         (["--dataset=rotDigits", "--models", "z2cnn"], "z2cnn is made for 28×28 grey images"),
-        (["--dataset=rotDigits", "--models", "p8sa"], "no weights in"),
+        (["--dataset=rotDigits", "--models", "p8sa"], "no weights are shipped for"),
         (["--models", "q4sa"], "unknown model 'q4sa'; choose one of"),
         (["--dataset=CIFAR10"], "digits are grey, the images of CIFAR10 are in colour"),
         (["--dataset=digits"], "unknown data set 'digits'"),

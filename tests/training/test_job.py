@@ -13,8 +13,7 @@ import torch
 
 import datasets
 from g_selfatt.backends import BACKENDS
-from models import read_metadata
-from models.checkpoints import load_weights
+from models import load_weights, read_metadata
 from training import job
 from training.errors import ExpectedStop, Interrupted, NonFiniteLoss
 from training.evaluation import evaluate

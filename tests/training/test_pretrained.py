@@ -10,9 +10,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import datasets
+import training
 from models import read_metadata
-from training import job
-from training.errors import Interrupted, WeightsError
+from training import command_line, job, settings
+from training.errors import ConfigError, Interrupted, WeightsError
 from training.run_folder import METRICS, STATE, WEIGHTS, run_name
 
 ONE = "epochs=1"  # one epoch is enough to have weights
@@ -99,12 +100,21 @@ def test_damaged_weights_are_refused_in_one_line(configure, run):
         run(ONE, "pretrained=True")
 
 
-def test_a_path_names_the_folder_and_its_configuration_is_compared(run, tmp_path):
+def test_a_path_is_all_that_evaluating_a_run_needs(run, tmp_path):
     path = f"path={tmp_path / 'mine'}"
-    trained = run(ONE, path)
-    assert run(ONE, path, "pretrained=True") == trained
-    with pytest.raises(WeightsError, match=r"another configuration \(lr is 0.004 there and 0.5 he"):
-        run(ONE, path, "pretrained=True", "lr=0.5")
+    trained = run(ONE, path, "dropout_att=0.3", "model=p4sa")
+    alone = command_line.parse([f"--config.{path}", "--config.pretrained=True"])
+    config = settings.resolve(alone)
+    assert (config.model, config.patch_size, config.dropout_att) == ("p4sa", 3, 0.3)
+    assert training.run(config) == trained
+    assert run(path, "pretrained=True", "model=p4sa", "lr=0.5", "epochs=7") == trained
+
+
+def test_what_contradicts_the_run_in_a_path_is_refused(run, tmp_path):
+    path = f"path={tmp_path / 'mine'}"
+    run(ONE, path)
+    with pytest.raises(ConfigError, match=r"^patch_size: got 5, and the run in .* has 3; leave it"):
+        run(path, "pretrained=True", "patch_size=5")
     with pytest.raises(WeightsError, match=r"looked for .*absent/weights\.safetensors"):
         run(ONE, f"path={tmp_path / 'absent'}", "pretrained=True")
 

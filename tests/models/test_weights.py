@@ -1,11 +1,14 @@
 """Weights on disk and checkpoints of others: strict, to the bit, one line if they do not fit."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 import models
 from models import CheckpointError
+from models.group_transformer import PRESETS
 
 
 def small(**options):
@@ -104,3 +107,32 @@ def test_batch_norm_state_travels_too(tmp_path):
         model.lifting_normalization.running_mean, other.lifting_normalization.running_mean
     )
     assert isinstance(other.lifting_normalization, nn.BatchNorm3d)
+
+
+def run_folder(path, model, **results):
+    path.mkdir(parents=True)
+    config = {"model": "p4sa", "dataset": "rotDigits"}
+    metadata = {"config": json.dumps(config), "results": json.dumps(results), "data": "made here"}
+    models.save_weights(path / models.WEIGHTS, model, metadata)
+    return path
+
+
+def test_a_run_is_loaded_by_its_folder_whatever_the_preset_is_by_now(tmp_path, monkeypatch):
+    model, x = small(num_channels=8, patch_size=3), torch.rand(2, 1, 12, 12)
+    folder = run_folder(tmp_path / "mine", model, test_accuracy=0.5, parameters=1)
+    monkeypatch.setitem(PRESETS, "rotDigits", PRESETS["rotDigits"] | {"num_heads": 2})
+    again = models.load_model(folder)
+    assert torch.equal(model.eval()(x), again.eval()(x))
+    assert again.pretrained_config["name"] == "mine"
+    assert again.pretrained_config["provenance"] == "made here"
+
+
+def test_listing_leaves_out_what_is_damaged(tmp_path, caplog):
+    run_folder(tmp_path / "good", small(), test_accuracy=0.5, parameters=1)
+    broken = run_folder(tmp_path / "broken", small()) / models.WEIGHTS
+    broken.write_bytes(broken.read_bytes()[:50])
+    (tmp_path / "other").mkdir()
+    models.save_weights(tmp_path / "other" / models.WEIGHTS, small(), {})
+    assert [weights.name for weights in models.list_weights(tmp_path)] == ["good"]
+    assert "broken" in caplog.text and "was not written by training" in caplog.text
+    assert models.list_weights(tmp_path / "absent") == []

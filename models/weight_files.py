@@ -1,9 +1,9 @@
-"""Weights on disk: safetensors, written atomically, read strictly, with what made them."""
+"""Files of weights: safetensors, written whole, read strictly, with what made them."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from datasets.files import replacing
 
 DIGEST = "sha256"
 
@@ -23,23 +25,21 @@ def save_weights(path: str | Path, module: nn.Module, metadata: Mapping[str, str
     """Write the parameters and persistent buffers of a module, all or nothing.
 
     Args:
-        path: the file; its folder exists.
+        path: the file.
         module: the network.
-        metadata: strings to keep with the weights; a digest of the tensors is added.
+        metadata: strings to keep with the weights; a digest of the tensors is added, and for a
+            network of `create_model` what it was made with.
     """
-    path = Path(path)
     tensors = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
-    content = save(tensors, metadata={**metadata, DIGEST: _digest(tensors)})
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    metadata = {**metadata, DIGEST: _digest(tensors)}
+    if record := getattr(module, "network_record", None):
+        metadata["network"] = json.dumps(record)
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(save(tensors, metadata=metadata))
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The strings kept with the weights; reads the head of the file alone.
+    """The strings kept with the weights; reads only the head of the file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -71,7 +71,7 @@ def load_weights(path: str | Path, module: nn.Module) -> dict[str, str]:
         tensors = {name: file.get_tensor(name) for name in names}
     if metadata.get(DIGEST) != _digest(tensors):
         raise CheckpointError(
-            f"{path}: the weights do not match their {DIGEST}: copy the file anew"
+            f"{path}: the weights do not match their {DIGEST}: copy the file again"
         )
     check_fits(str(path), tensors, module)
     module.load_state_dict(tensors)

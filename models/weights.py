@@ -1,0 +1,256 @@
+"""Trained weights: what they are, which there are, and which belong to a network.
+
+A run leaves one file of weights in its folder. The folders that the repository ships are the lines
+of saved/shipped.txt, in the order in which they are preferred; every other folder is a user's own
+and is loaded by its path only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import datasets
+from datasets import DatasetInfo
+from models.registry import model_entry
+from models.weight_files import CheckpointError, read_metadata
+
+logger = logging.getLogger(__name__)
+WEIGHTS = "weights.safetensors"
+SAVED = Path(__file__).resolve().parent.parent / "saved"
+SHIPPED = "shipped.txt"
+
+# Arguments that may differ between a network and its weights: they change how it is trained, or
+# where it computes.
+_FREE = {
+    "input_dropout_rate", "attention_dropout_rate", "value_dropout_rate", "dropout_rate",
+    "dropout_rate_after_maxpooling", "whitening_scale", "position_init_scale", "backend",
+}  # fmt: skip
+# Keys of the configuration that files without a record of their network have, as arguments.
+_OLD_KEYS = {
+    "dropout_att": "attention_dropout_rate",
+    "dropout_values": "value_dropout_rate",
+    **{
+        name: name
+        for name in (
+            "attention_type", "patch_size", "norm_type", "activation_function", "whitening_scale",
+            "position_init_scale", "group_encoding", "positional_encoding",
+        )
+    },
+}  # fmt: skip
+_FACTS = ("name", "image_size", "in_channels", "num_classes", "mean", "std", "classes")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Trained weights on disk, without their tensors.
+
+    Attributes:
+        path: the file.
+        metadata: the strings kept with them.
+    """
+
+    path: Path
+    metadata: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Weights:
+        """The weights of a run folder, or of a file.
+
+        Raises:
+            FileNotFoundError: there are none.
+            CheckpointError: they are damaged, or were not written by training.
+        """
+        path = Path(path)
+        path = path / WEIGHTS if path.is_dir() else path
+        metadata = read_metadata(path)
+        if "config" not in metadata or "results" not in metadata:
+            raise CheckpointError(
+                f"{path} was not written by training: it has no configuration with it"
+            )
+        return cls(path, metadata)
+
+    @property
+    def name(self) -> str:
+        """The full name: that of the run folder."""
+        return self.path.resolve().parent.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration of the run."""
+        return json.loads(self.metadata["config"])
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """The figures of the run."""
+        return json.loads(self.metadata["results"])
+
+    @cached_property
+    def network(self) -> dict[str, Any]:
+        """What the network was made with, as from `network_record`."""
+        if "network" in self.metadata:
+            return json.loads(self.metadata["network"])
+        info = datasets.INFO[self.config["dataset"]]
+        entry = model_entry(self.config["model"])
+        old = {_OLD_KEYS[key]: value for key, value in self.config.items() if key in _OLD_KEYS}
+        arguments = {keyword: value for keyword, value in old.items() if entry.takes(keyword)}
+        return network_record(entry.name, info, entry.arguments_for(info) | arguments)
+
+    @property
+    def model(self) -> str:
+        """The name of the network."""
+        return self.config["model"]
+
+    @property
+    def dataset(self) -> str:
+        """The name of the data set."""
+        return self.config["dataset"]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the network; those younger than the weights by default."""
+        arguments = model_entry(self.model).defaults | self.network["arguments"]
+        return json.loads(json.dumps(arguments))
+
+    @property
+    def test_accuracy(self) -> float:
+        """Fraction of the test images that are right."""
+        return self.results["test_accuracy"]
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers."""
+        return self.results["parameters"]
+
+    @property
+    def pretrained_config(self) -> dict[str, Any]:
+        """What the weights are and how their images are prepared: (pixel/255 − mean) / std."""
+        facts = self.network["data"]
+        digits = tuple(str(label) for label in range(facts["num_classes"]))
+        return {
+            "name": self.name,
+            "model": self.model,
+            "dataset": facts["name"],
+            **{fact: facts[fact] for fact in ("image_size", "in_channels", "num_classes")},
+            "mean": tuple(facts["mean"]),
+            "std": tuple(facts["std"]),
+            "classes": tuple(facts["classes"]) or digits,
+            "provenance": self.metadata["data"],
+            "test_accuracy": self.test_accuracy,
+            "parameters": self.parameters,
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.model} on {self.dataset}, test accuracy {self.test_accuracy:.2%}, "
+            f"{self.parameters:,} parameters"
+        )
+
+
+def network_record(model: str, info: DatasetInfo, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept with weights so that their network can be made again.
+
+    Args:
+        model: the registered name.
+        info: the record of the data set.
+        arguments: the keyword arguments.
+
+    Returns:
+        The same as JSON gives it back.
+    """
+    data = {fact: getattr(info, fact) for fact in _FACTS}
+    record = {"model": model, "arguments": dict(arguments), "data": data}
+    return json.loads(json.dumps(record, default=str))
+
+
+def list_weights(folder: str | Path) -> list[Weights]:
+    """The weights of all run folders in a folder, by name; what is damaged is logged, left out.
+
+    Args:
+        folder: such as ``saved``.
+    """
+    found = []
+    for path in sorted(Path(folder).glob(f"*/{WEIGHTS}")):
+        try:
+            found.append(Weights.read(path))
+        except CheckpointError as error:
+            logger.warning("%s; left out", error)
+    return found
+
+
+def list_pretrained(filter: str = "") -> list[Weights]:
+    """The weights that are shipped with the repository, in the order of preference.
+
+    Args:
+        filter: a pattern of full names such as ``"rotMNIST*"``, in any case; empty for all.
+    """
+    lines = (SAVED / SHIPPED).read_text(encoding="utf-8").splitlines()
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    pattern = filter.lower() or "*"
+    return [
+        Weights.read(SAVED / name)
+        for name in names
+        if fnmatch(name.lower(), pattern) and (SAVED / name).is_dir()
+    ]
+
+
+def find_pretrained(
+    name: str, dataset: str | DatasetInfo, overrides: Mapping[str, Any] = MappingProxyType({})
+) -> list[Weights]:
+    """The shipped weights of a network.
+
+    Args:
+        name: of the network, in any case, or the full name of weights.
+        dataset: a name in any case, or a record.
+        overrides: arguments of the network in place of those of the data set.
+
+    Returns:
+        All that fit, the preferred first.
+
+    Raises:
+        FileNotFoundError: there are none; the message lists those that there are.
+        ValueError: an unknown name.
+    """
+    shipped = list_pretrained()
+    if named := [weights for weights in shipped if weights.name == name]:
+        return named
+    entry = model_entry(name)
+    info = datasets.INFO[datasets.canonical_name(dataset)] if isinstance(dataset, str) else dataset
+    wanted = network_record(entry.name, info, entry.arguments_for(info) | dict(overrides))
+    fitting = [weights for weights in shipped if fits(weights, wanted)]
+    if not fitting:
+        given = "".join(f", {key}={value}" for key, value in overrides.items())
+        there = ", ".join(weights.name for weights in shipped) or "none"
+        raise FileNotFoundError(
+            f"no weights are shipped for model={entry.name}, dataset={info.name}{given}; "
+            f"there are: {there}"
+        )
+    return fitting
+
+
+def fits(weights: Weights, wanted: Mapping[str, Any]) -> bool:
+    """Whether weights are of a network: the same name, data set, and arguments that matter to them.
+
+    Args:
+        weights: trained.
+        wanted: as from `network_record`.
+    """
+    if (weights.model, weights.dataset) != (wanted["model"], wanted["data"]["name"]):
+        return False
+    there, here = _computing(weights.arguments), _computing(wanted["arguments"])
+    return there == here
+
+
+def _computing(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that decide what a network computes from its weights."""
+    chosen = {keyword: value for keyword, value in arguments.items() if keyword not in _FREE}
+    if chosen.get("attention_type") == "Global":
+        del chosen["patch_size"]
+    return chosen
