@@ -197,6 +197,9 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     "Files": (
         Key("data_dir", str, "data", "where the data sets are"),
         Key("save_dir", str, "saved", "where the run folders are"),
+        positive(
+            "checkpoint_minutes", 10.0, "the state of a run is written so often, and at each epoch"
+        ),
         Key(
             "path",
             str,

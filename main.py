@@ -6,12 +6,13 @@
 """
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 import training
 from training import command_line
-from training.errors import ExpectedStop
+from training.errors import ExpectedStop, Termination
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,9 +23,10 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         The exit code: 0; 1 where the loss is not finite; 2 for a mistake of the user's; 130 after
-        Ctrl-C.
+        Ctrl-C, 143 after SIGTERM.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
     if {"-h", "--help", "-help", "--helpfull"} & set(arguments):
         print(command_line.help_text())
         return 0
@@ -36,8 +38,12 @@ def main(arguments: Sequence[str]) -> int:
         settings.check(config)
         training.run(config)
     except ExpectedStop as stop:
-        print(stop, file=sys.stderr)
+        if first or not stop.everywhere:
+            print(stop, file=sys.stderr)
         return stop.exit_code
+    except Termination:
+        print("terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -33,6 +33,7 @@ class Loader(ABC):
         shuffle: bool,
         seed: int,
         augment: bool,
+        share: tuple[int, int],
     ) -> None:
         """Prepare epoch 0; the arguments are those of `make_loader`."""
         self.split = split
@@ -40,7 +41,8 @@ class Loader(ABC):
         self.device = device
         self.shuffle = shuffle
         self.seed = seed
-        self.epoch = 0
+        self.share = share
+        self.epoch = self.first_batch = 0
         self.transforms = info.augmentation if augment else ()
         self.mean = torch.tensor(info.mean, dtype=torch.float32, device=device)[:, None, None]
         self.std = torch.tensor(info.std, dtype=torch.float32, device=device)[:, None, None]
@@ -50,9 +52,14 @@ class Loader(ABC):
         whole, rest = divmod(len(self.split), self.batch_size)
         return max(whole, 1) if self.shuffle else whole + (rest > 0)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration is."""
-        self.epoch = epoch
+    @property
+    def images_per_batch(self) -> int:
+        """Images in a whole batch, the shares of all processes together."""
+        return min(self.batch_size, len(self.split))
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Choose the epoch that the next iteration is, and the batch that it begins with."""
+        self.epoch, self.first_batch = epoch, first_batch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Iterate over the batches of the chosen epoch."""
@@ -62,15 +69,23 @@ class Loader(ABC):
         order = torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
         order = order[: len(self) * self.batch_size]
         choices = [transform.draw(len(order), generator) for transform in self.transforms]
-        choices = [choice.to(self.device).split(self.batch_size) for choice in choices]
-        for index, (images, labels) in enumerate(self._fetch(order)):
+        choices = [self._shares(choice.to(self.device)) for choice in choices]
+        for index, (images, labels) in enumerate(self._fetch(self._shares(order))):
             for transform, choice in zip(self.transforms, choices, strict=True):
                 images = transform(images, choice[index])
             yield (images.float() / 255 - self.mean) / self.std, labels
 
+    def _shares(self, values: Tensor) -> list[Tensor]:
+        """What belongs to this process, batch by batch, of values that all images have."""
+        index, count = self.share
+        return [
+            batch[len(batch) * index // count : len(batch) * (index + 1) // count]
+            for batch in values.split(self.batch_size)[self.first_batch :]
+        ]
+
     @abstractmethod
-    def _fetch(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Iterate (images uint8 (B, C, H, W), labels int64 (B,)) on the device, in this order."""
+    def _fetch(self, batches: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Iterate (images uint8 (B, C, H, W), labels int64 (B,)) of these indices on the device."""
 
 
 class TensorLoader(Loader):
@@ -81,8 +96,11 @@ class TensorLoader(Loader):
         super().__init__(split, *args, **kwargs)
         self.images, self.labels = split.images.to(self.device), split.labels.to(self.device)
 
-    def _fetch(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in order.to(self.device).split(self.batch_size):
+    def _fetch(self, batches: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        if not batches:
+            return
+        order = torch.cat(batches).to(self.device)  # moved to the device once, not batch by batch
+        for batch in order.split([len(batch) for batch in batches]):
             yield self.images[batch], self.labels[batch]
 
 
@@ -94,11 +112,11 @@ class FolderLoader(Loader):
         super().__init__(split, *args, **kwargs)
         self.num_workers = min(num_workers, os.cpu_count() or 1)
 
-    def _fetch(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _fetch(self, batches: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         reader = DataLoader(
             _Batches(self.split),
             batch_size=None,
-            sampler=[batch.tolist() for batch in order.split(self.batch_size)],
+            sampler=[batch.tolist() for batch in batches],
             num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",
             # Its own generator: the workers' seeds must not advance that of the network's dropout.
@@ -125,7 +143,8 @@ class _Batches:
 
     def __getitem__(self, indices: list[int]) -> list[Tensor] | DataError:
         try:
-            return default_collate([self.split[index] for index in indices])
+            samples = [self.split[index] for index in indices or [0]]
+            return [part[: len(indices)] for part in default_collate(samples)]
         except DataError as error:
             # Handed over, not raised: a worker would bury the message in its traceback, and that
             # traceback would keep the other workers alive until the next garbage collection.
@@ -142,6 +161,7 @@ def make_loader(
     seed: int = 0,
     augment: bool = False,
     num_workers: int = 4,
+    share: tuple[int, int] = (0, 1),
 ) -> Loader:
     """Make the loader that fits the split.
 
@@ -155,9 +175,12 @@ def make_loader(
         seed: not negative; of the order and the augmentation.
         augment: whether the transformations of ``info`` are applied.
         num_workers: at most so many processes read files; a `TensorSplit` needs none.
+        share: (i, n): of each batch, part i of n, in order; sizes differ by one image at most, and
+            the parts of a batch smaller than n may be empty.
 
     Returns:
-        A `Loader`. Its ``len`` is the number of batches; ``set_epoch(e)`` chooses the epoch.
+        A `Loader`. Its ``len`` is the number of batches; ``set_epoch(e)`` chooses the epoch, and
+        ``set_epoch(e, b)`` begins it with batch b.
 
     Raises:
         ValueError: the batch size, the seed or the number of workers is out of range.
@@ -169,7 +192,13 @@ def make_loader(
     ):
         if value < least:
             raise ValueError(f"{key} must be at least {least}, got {value}")
-    common = {"device": torch.device(device), "shuffle": shuffle, "seed": seed, "augment": augment}
+    common = {
+        "device": torch.device(device),
+        "shuffle": shuffle,
+        "seed": seed,
+        "augment": augment,
+        "share": share,
+    }
     if isinstance(split, TensorSplit):
         return TensorLoader(split, info, batch_size, **common)
     return FolderLoader(split, info, batch_size, num_workers=num_workers, **common)

@@ -6,6 +6,7 @@ Light to import: torch is loaded by `run`, so that `--help` and a misspelt key a
 from ml_collections import ConfigDict
 
 from training.errors import UserError
+from training.stopping import RaiseOnTermination
 
 
 def run(config: ConfigDict) -> dict:
@@ -25,6 +26,10 @@ def run(config: ConfigDict) -> dict:
     from training import job
 
     try:
-        return job.run(config)
+        with RaiseOnTermination():
+            return job.run(config)
     except DataError as error:
         raise UserError(str(error)) from error
+    except OSError as error:  # a full disk, a folder without permission, a name too long, ...
+        file = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"{file}{error.strerror or error}") from error

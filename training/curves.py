@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.run_folder import write_atomic
+from training.run_folder import printable, write_atomic
 
 
 def draw(
@@ -56,8 +56,7 @@ def draw(
         else:
             axes.set_ylabel("cross-entropy [nats]")
         axes.legend(loc=place, fontsize="small")
-    # as it is: `$x^y$` is no formula, and a byte of a path that is no UTF-8 has no glyph
-    figure.suptitle(title.encode(errors="replace").decode(), parse_math=False)
+    figure.suptitle(printable(title), parse_math=False)  # `$x^y$` is no formula
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_atomic(path, buffer.getvalue())

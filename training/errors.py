@@ -2,9 +2,14 @@
 
 
 class ExpectedStop(Exception):
-    """Base of all: `str(stop)` is the line to print, `exit_code` what the program returns."""
+    """Base of all: `str(stop)` is the line to print, `exit_code` what the program returns.
+
+    Attributes:
+        everywhere: whether every process of the run stops with this line, so that one prints it.
+    """
 
     exit_code = 1
+    everywhere = False
 
 
 class UserError(ExpectedStop, ValueError):
@@ -16,6 +21,8 @@ class UserError(ExpectedStop, ValueError):
 class ConfigError(UserError):
     """A key of the configuration: the line names it, what was got and what is valid."""
 
+    everywhere = True
+
 
 class WeightsError(UserError):
     """Trained weights that are missing, damaged, or another network's."""
@@ -24,8 +31,21 @@ class WeightsError(UserError):
 class NonFiniteLoss(ExpectedStop):
     """The loss became NaN or infinite."""
 
+    everywhere = True
+
 
 class Interrupted(ExpectedStop):
     """Ctrl-C during training."""
 
     exit_code = 130
+    everywhere = True
+
+
+class Terminated(Interrupted):
+    """SIGTERM during training, as a scheduler of jobs sends it before it kills."""
+
+    exit_code = 143
+
+
+class Termination(KeyboardInterrupt):
+    """SIGTERM, as an exception raised wherever the program is."""

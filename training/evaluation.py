@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training import distributed
 from training.precision import Precision
 
 
@@ -41,26 +42,26 @@ def evaluate(
 
     Args:
         model: (B, C, H, W) to logits (B, classes).
-        batches: pairs of images and labels, on the model's device.
+        batches: pairs of images and labels, on the model's device; the share of this process.
         precision: the precision the network is trained in.
 
     Returns:
-        The score over all images, each counted once.
+        The score over all images of all processes, each counted once.
     """
     was_training = model.training
     model.eval()
-    loss, correct, images = (
-        torch.zeros((), dtype=torch.float64),
-        torch.zeros((), dtype=torch.int64),
-        0,
-    )
+    sums = torch.zeros(3, dtype=torch.float64)  # loss, images right, images
     for x, y in batches:
+        sums = sums.to(x.device)
+        if not len(y):  # another process has all images of this batch
+            continue
         with precision.autocast():
             logits = model(x)
         logits = logits.float()
         # sums stay on the device: nothing waits for the batch
-        loss = loss.to(x.device) + F.cross_entropy(logits, y, reduction="sum")
-        correct = correct.to(x.device) + (logits.argmax(dim=1) == y).sum()
-        images += len(y)
+        sums[0] += F.cross_entropy(logits, y, reduction="sum")
+        sums[1] += (logits.argmax(dim=1) == y).sum()
+        sums[2] += len(y)
     model.train(was_training)
-    return Score(loss.item() / images, int(correct), images)
+    loss, correct, images = distributed.total(sums).tolist()
+    return Score(loss / images, int(correct), int(images))

@@ -1,15 +1,17 @@
 """Where a run lives: its identity, its name, its folder, and files that are never half written.
 
-A run folder holds config.json, metrics.jsonl and, while the run is unfinished, state.pt. When it is
-finished curves.png and, last of all, weights.safetensors appear, and state.pt goes: a folder with
-weights is never written to again.
+A run folder holds config.json, metrics.jsonl and, while the run is unfinished, state.pt and the
+state before it. When it is finished curves.png and, last of all, weights.safetensors appear, and
+the states go: a folder with weights is never written to again. While a process is at work in it,
+it holds run.lock.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,17 @@ import datasets
 import models
 from config import KEYS, SECTIONS
 from models import WEIGHTS
-from training.errors import ConfigError
+from training.errors import ConfigError, UserError
 from training.keys_taken import network_keys, own_keys
+from training.lock import hold
 
-STATE, CONFIG = "state.pt", "config.json"
+STATE, PREVIOUS_STATE, CONFIG = "state.pt", "state.previous.pt", "config.json"
 METRICS, CURVES = "metrics.jsonl", "curves.png"
 
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
 NOT_IDENTITY = {
     "device", "backend", "compile", "num_workers", "data_dir", "save_dir", "path", "pretrained",
-    "train", "smoke", "wandb", "wandb_entity", "wandb_project",
+    "train", "smoke", "wandb", "wandb_entity", "wandb_project", "checkpoint_minutes",
 }  # fmt: skip
 
 
@@ -82,6 +85,33 @@ def _taken(config: Mapping[str, Any]) -> set[str]:
     return {key.name for key in network_keys(config)}
 
 
+@contextmanager
+def claimed(config: ConfigDict, suffix: str = "") -> Iterator[Path]:
+    """Make the folder that training this configuration writes to, and hold it.
+
+    Args:
+        config: resolved.
+        suffix: goes to the end of the name, for a run that is more than its configuration.
+
+    Returns:
+        A context with the folder of `claim`, which no other process can have meanwhile.
+
+    Raises:
+        UserError: as `claim`; another process holds the folder; it cannot be made.
+    """
+    while True:
+        folder = claim(config, suffix)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            key = "path" if config.path else "save_dir"
+            raise UserError(f"{key}: cannot make {folder}: {error.strerror}") from error
+        with hold(folder):
+            if claim(config, suffix) == folder:  # and not finished by who held it until now
+                yield folder
+                return
+
+
 def claim(config: ConfigDict, suffix: str = "") -> Path:
     """The folder that training this configuration writes to; makes nothing.
 
@@ -91,36 +121,74 @@ def claim(config: ConfigDict, suffix: str = "") -> Path:
 
     Returns:
         `config.path`, or a folder of the run's name in `config.save_dir`; the first of `name`,
-        `name-2`, `name-3`, ... that holds no finished run.
+        `name-2`, `name-3`, ... that holds no finished run. A folder with weights and a state is
+        that of a run that was killed at its very end, and is given.
 
     Raises:
-        ConfigError: `path` holds an unfinished run of another configuration.
+        ConfigError: `path` holds an unfinished run of another configuration, or a config.json that
+            no run wrote.
     """
     wanted = Path(config.path or Path(config.save_dir, run_name(config) + suffix))
+    if wanted.name in ("", ".."):
+        wanted = wanted.resolve()
     folder, number = wanted, 1
-    while (folder / WEIGHTS).exists():
+    while (folder / WEIGHTS).exists() and not (folder / STATE).exists():
         number += 1
         folder = wanted.with_name(f"{wanted.name}-{number}")
-    if (folder / STATE).exists():
-        differing = differences(json.loads((folder / CONFIG).read_text()), config)
-        if differing:
-            raise ConfigError(
-                f"path: {folder} holds an unfinished run of another configuration ({differing}); "
-                "give another path, or delete it"
-            )
+    _protect(folder, config)
     return folder
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def _protect(folder: Path, config: ConfigDict) -> None:
+    """ConfigError where the folder's config.json is another run's, unfinished, or a stranger's."""
+    try:
+        text = (folder / CONFIG).read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        there = json.loads(text)
+        ours = isinstance(there["model"], str) and isinstance(there["dataset"], str)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        ours = False
+    if not ours:
+        raise ConfigError(
+            f"path: {folder / CONFIG} was not written by a run; give another path, or move it"
+        )
+    if (folder / STATE).exists() and (differing := differences(there, config)):
+        raise ConfigError(
+            f"path: {folder} holds an unfinished run of another configuration ({differing}); "
+            "give another path, or delete it"
+        )
+
+
+def printable(text: str) -> str:
+    r"""A text whose paths need not be UTF-8, with every such byte as `\udcff`."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def write_atomic(path: Path, data: bytes | str, previous: Path | None = None) -> None:
     """Write a file so that whoever looks finds the old or the new content, whole.
 
     Args:
         path: in an existing folder.
         data: text is written as UTF-8.
+        previous: where the old file goes, if there is one.
+
+    Raises:
+        OSError: it cannot be written; the old content is still there, and nothing else is left.
     """
     temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())  # or a power cut leaves a renamed file without its content
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut leaves a renamed file without its content
+        if previous and path.exists():
+            os.replace(path, previous)
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):  # the system names no file where it is a write that fails
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise

@@ -15,13 +15,18 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from datasets import Loader
+from datasets import DataError, Loader
+from training import distributed
 from training.errors import NonFiniteLoss
 from training.evaluation import Score, evaluate
 from training.precision import Precision
+from training.progress import Pace, Progress, summary
 from training.seeding import random_state, set_random_state
+from training.stopping import Signals, stop_of
 
 logger = logging.getLogger(__name__)
+# What `_between` is asked for: a signal's number, or one of these; the largest of all processes.
+_GO_ON, _SAVE, _FAILED = 0, 1, 1000
 LOOK_EVERY = 50  # steps between two looks at the losses: each look waits for the device
 _BAR = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt}{postfix}"
 
@@ -43,6 +48,7 @@ class Trainer:
             kept; 0 for none.
 
     Attributes:
+        progress: of the epoch under way.
         history: one row per finished epoch, as in metrics.jsonl.
         best: epoch, correct, loss and weights of the best epoch so far: the one with the most
             validation images right, the lower loss among equals; empty before the first.
@@ -74,8 +80,12 @@ class Trainer:
         self.average: AveragedModel | None = None
         if ema_decay:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+        self.replica = distributed.replicate(model)
+        self.progress = self._new_epoch()
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
+        self._signals = Signals(patient=distributed.size() > 1)
+        self._unsaved = False
 
     @property
     def epoch(self) -> int:
@@ -88,109 +98,164 @@ class Trainer:
         return self.model if self.average is None else self.average.module
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a run needs to go on as if it had never stopped."""
+        """All that a run needs to go on as if it had never stopped; every process calls this."""
         return {
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "precision": self.precision.state_dict(),
-            "random": random_state(),
+            "random": distributed.gather(random_state()),
+            "progress": self.progress.state_dict(),
             "history": self.history,
             "best": self.best,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what `state_dict` gave."""
+        if len(state["history"]) > self.epochs:
+            raise ValueError(f"{len(state['history'])} epochs done of {self.epochs}")
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.precision.load_state_dict(state["precision"])
-        set_random_state(state["random"])
+        if distributed.rank() < len(state["random"]):
+            set_random_state(state["random"][distributed.rank()])
+        self.progress.load_state_dict(state["progress"])
         self.history = state["history"]
         self.best = state["best"]
 
-    def fit(self, after_epoch: Callable[[dict[str, Any]], None]) -> None:
+    def fit(
+        self,
+        after_epoch: Callable[[dict[str, Any]], None],
+        save: Callable[[], None] = lambda: None,
+        save_every: float = math.inf,
+    ) -> None:
         """Train the epochs that are left.
 
         Args:
-            after_epoch: called with the new row of the history, every loss of it finite.
+            after_epoch: called with the new row of the history, every loss of it finite; it keeps
+                the state.
+            save: keeps the state between two steps.
+            save_every: seconds between two calls of `save`.
 
         Raises:
             NonFiniteLoss: a loss is NaN or infinite; the message has the step and what to try.
+            KeyboardInterrupt: SIGINT, or as `Termination` SIGTERM, came; the state has been saved.
+            DataError: an image cannot be read; the state has been saved.
         """
-        pace = _Pace(self.epoch * len(self.training), self.epochs * len(self.training))
-        while self.epoch < self.epochs:
-            start, skipped = time.monotonic(), self.precision.skipped
-            trained, lr = self._train_epoch(pace)
-            validated = evaluate(self.evaluated, self.validation, self.precision)
-            if not math.isfinite(validated.loss):
-                raise self._non_finite(
-                    f"the validation loss is {validated.loss} after epoch {self.epoch + 1}", lr
-                )
-            best = self._keep_if_best(validated)
-            row = {
-                "epoch": self.epoch + 1,
-                "train_loss": trained.loss,
-                "train_accuracy": trained.accuracy,
-                "validation_loss": validated.loss,
-                "validation_accuracy": validated.accuracy,
-                "lr": lr,
-                "seconds": round(time.monotonic() - start, 3),
-                "skipped_steps": self.precision.skipped - skipped,
-            }
-            self.history.append(row)
-            logger.info(self._summary(row, best, pace.left(self.epoch * len(self.training))))
-            after_epoch(row)
-
-    def _train_epoch(self, pace: "_Pace") -> tuple[Score, float]:
-        """One pass over the training images: their score on the way, and the last learning rate."""
-        self.model.train()
-        self.training.set_epoch(self.epoch)
         steps = len(self.training)
+        self._save, self._save_every, self._saved_at = save, save_every, time.monotonic()
+        pace = Pace(self.epoch * steps + self.progress.step, self.epochs * steps)
+        with self._signals:
+            while self.epoch < self.epochs:
+                self._train_epoch(pace)
+                trained, lr = self.progress.score, self.progress.rates[-1]
+                validation = distributed.in_step(self.validation, self._between)
+                validated = evaluate(self.evaluated, validation, self.precision)
+                if not math.isfinite(validated.loss):
+                    raise self._non_finite(
+                        f"the validation loss is {validated.loss} after epoch {self.epoch + 1}", lr
+                    )
+                best = self._keep_if_best(validated)
+                row = {
+                    "epoch": self.epoch + 1,
+                    "train_loss": trained.loss,
+                    "train_accuracy": trained.accuracy,
+                    "validation_loss": validated.loss,
+                    "validation_accuracy": validated.accuracy,
+                    "lr": lr,
+                    "seconds": round(self.progress.elapsed(), 3),
+                    "skipped_steps": self.progress.skipped,
+                }
+                self.history.append(row)
+                self.progress = self._new_epoch()
+                logger.info(summary(row, self.epochs, best, pace.left(self.epoch * steps)))
+                after_epoch(row)
+                self._unsaved, self._saved_at = False, time.monotonic()
+            self._between(None)
+
+    def _new_epoch(self) -> Progress:
         device = next(self.model.parameters()).device
-        # Kept on the device and looked at now and then: a look at every step would stall a GPU.
-        losses = torch.zeros(steps, device=device)
-        correct = torch.zeros((), dtype=torch.int64, device=device)
-        images, rates = 0, []
+        return Progress(len(self.training), self.training.images_per_batch, device)
+
+    def _train_epoch(self, pace: Pace) -> None:
+        """The steps that are left of an epoch."""
+        self.model.train()
+        progress = self.progress
+        self.training.set_epoch(self.epoch, progress.step)
+        steps = len(self.training)
+        alone_on_cpu = distributed.size() == 1 and next(self.model.parameters()).is_cpu
         bar = tqdm(
             desc=f"epoch {self.epoch + 1}/{self.epochs}",
             total=steps,
+            initial=progress.step,
             bar_format=_BAR,
             leave=False,
             mininterval=0.1 if sys.stderr.isatty() else 5,  # a log file is no place for animation
+            disable=distributed.rank() > 0,
         )
         with bar:
-            for step, (x, y) in enumerate(self.training):
-                rates.append(self.optimiser.param_groups[0]["lr"])
+            for x, y in distributed.in_step(self.training, self._between):
+                self._unsaved = True
+                lr, skipped = self.optimiser.param_groups[0]["lr"], self.precision.skipped
                 loss, logits = self._step(x, y)
-                losses[step] = loss
-                correct += (logits.argmax(dim=1) == y).sum()
-                images += len(y)
-                if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps or device.type == "cpu":
-                    self._refuse_non_finite(losses[: step + 1], rates)
-                    left = pace.left(self.epoch * steps + step + 1)
+                progress.add(loss, (logits.argmax(dim=1) == y).sum(), lr)
+                progress.skipped += self.precision.skipped - skipped
+                if alone_on_cpu or progress.step % LOOK_EVERY == 0 or progress.step == steps:
+                    self._look()
+                    score, left = progress.score, pace.left(self.epoch * steps + progress.step)
                     bar.set_postfix_str(
-                        f"loss {losses[: step + 1].mean():.4f}, accuracy {correct / images:.2%}, "
+                        f"loss {score.loss:.4f}, accuracy {score.accuracy:.2%}, "
                         f"{left} left of the whole run",
                         refresh=False,
                     )
                 bar.update()
-        return Score(losses.mean().item(), int(correct), images), rates[-1]
+
+    def _between(self, failure: DataError | None) -> None:
+        """Between two batches: save or stop, where the clock, a signal or a failure asks for it."""
+        due = time.monotonic() - self._saved_at >= self._save_every
+        request = _FAILED if failure else self._signals.received or (_SAVE if due else _GO_ON)
+        request = distributed.agree(request)
+        if request == _GO_ON:
+            return
+        if self._unsaved:
+            self._look()
+            self._refuse_non_finite_weights()
+            self._save()
+        self._unsaved, self._saved_at = False, time.monotonic()
+        if request == _FAILED:
+            distributed.raise_for_all(failure)
+        if request != _SAVE:
+            raise stop_of(request)
 
     def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the optimiser and of the schedule: the loss before it, and the logits."""
         self.optimiser.zero_grad()
         with self.precision.autocast():
-            logits = self.model(x)
+            logits = self.replica(x)
         loss = F.cross_entropy(logits.float(), y, label_smoothing=self.label_smoothing)
+        # The gradients of the processes are averaged: right as it is where their shares are equal.
+        loss = loss * (len(y) * distributed.size() / self.training.images_per_batch)
         self.precision.step(loss, self.optimiser, self.clip_grad_norm)
         self.scheduler.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         return loss.detach(), logits.detach()
+
+    def _look(self) -> None:
+        self.progress.look()
+        self._refuse_non_finite(self.progress.losses, self.progress.rates)
+
+    def _refuse_non_finite_weights(self) -> None:
+        """A loss shows it one step later: too late for a state that is to be gone on from."""
+        if not all(torch.isfinite(weight).all() for weight in self.model.state_dict().values()):
+            raise self._non_finite(
+                f"a weight is not finite after step {self.progress.step} of epoch {self.epoch + 1}",
+                self.progress.rates[-1],
+            )
 
     def _refuse_non_finite(self, losses: Tensor, rates: list[float]) -> None:
         finite = torch.isfinite(losses)
@@ -221,25 +286,3 @@ class Trainer:
             "weights": weights,
         }
         return True
-
-    def _summary(self, row: dict[str, Any], best: bool, left: str) -> str:
-        skipped = row["skipped_steps"]
-        return (
-            f"epoch {row['epoch']}/{self.epochs}: "
-            f"training loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.2%}; "
-            f"validation loss {row['validation_loss']:.4f}, "
-            f"accuracy {row['validation_accuracy']:.2%}{' (best)' if best else ''}; "
-            f"learning rate {row['lr']:.3g}; {row['seconds']:.1f} s, {left} left"
-            + (f"; {skipped} steps left out: their scaled gradients overflowed" if skipped else "")
-        )
-
-
-class _Pace:
-    """Time left of the whole run, from the steps and evaluations that this process has done."""
-
-    def __init__(self, done: int, total: int) -> None:
-        self._done, self._total, self._start = done, total, time.monotonic()
-
-    def left(self, done: int) -> str:
-        seconds = (time.monotonic() - self._start) / (done - self._done) * (self._total - done)
-        return tqdm.format_interval(seconds)

@@ -125,9 +125,9 @@ def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, mon
     started: list = []
     fit = job.Trainer.fit
 
-    def watched(trainer, after_epoch):
+    def watched(trainer, *arguments):
         started.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
-        fit(trainer, after_epoch)
+        fit(trainer, *arguments)
 
     monkeypatch.setattr(job.Trainer, "fit", watched)
     run(ONE, "pretrained=True", "train=True")
