@@ -36,7 +36,7 @@ def register(*, name: str, **facts: Any) -> Callable[[Reader], Reader]:
         The decorator; it returns the reader as it is.
 
     Raises:
-        ValueError: a fact that there is not, or a name that another module has registered.
+        ValueError: a fact that there is not, or a name that a data set of the repository has.
     """
     known = {field.name for field in fields(DatasetInfo)} - {"name", "read"}
     if unknown := sorted(set(facts) - known):
@@ -48,11 +48,9 @@ def register(*, name: str, **facts: Any) -> Callable[[Reader], Reader]:
         info = DatasetInfo(name=name, read=read, **facts)
         for spelling in (name, *info.aliases):
             there = INFO.get(_spellings().get(spelling.lower(), ""))
-            if there and there.read.__module__ != read.__module__:
-                raise ValueError(
-                    f"data set {name}: {there.read.__module__} has registered {spelling} already; "
-                    "give another name"
-                )
+            module = there.read.__module__ if there else ""
+            if module.startswith("datasets.") and module != read.__module__:
+                raise ValueError(f"data set {name}: {module} has that name already; give another")
         INFO[name] = info
         return read
 

@@ -95,7 +95,7 @@ def register_model(
         The decorator; it returns what it is given.
 
     Raises:
-        ValueError: another module has registered the name, or ``**arguments`` hide what is taken.
+        ValueError: a network of the repository has the name, or ``**arguments`` hide what is taken.
     """
 
     def decorate(build: Builder) -> Builder:
@@ -107,11 +107,9 @@ def register_model(
                 )
         for name, group in groups.items():
             there = _REGISTRY.get(name.lower())
-            if there and there.build.__module__ != build.__module__:
-                raise ValueError(
-                    f"model {name}: {there.build.__module__} has registered that name already; "
-                    "give another"
-                )
+            module = there.build.__module__ if there else ""
+            if module.startswith("models.") and module != build.__module__:
+                raise ValueError(f"model {name}: {module} has that name already; give another")
             _REGISTRY[name.lower()] = ModelEntry(name, group, build, arguments, keys)
         return build
 

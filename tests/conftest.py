@@ -11,12 +11,26 @@ import pytest
 import torch
 import triton_interpreter  # noqa: F401  before any test, whose imports may import Triton
 
+import datasets
+import models
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(autouse=True)
 def fixed_seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def registries():
+    """What a test registers is gone after it."""
+    tables = (datasets.INFO, models.registry._REGISTRY)
+    before = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
 
 
 @pytest.fixture(scope="session")
