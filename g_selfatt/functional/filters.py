@@ -22,9 +22,10 @@ def filter_sampling(
 
     The offsets δ and ε of a filter are counted from its centre: whole numbers of pixels where K is
     odd, halves between them where it is even. For an element that maps the pixel grid to itself,
-    S[h] is a permutation. For the others, ``h·δ`` lies between weights: S[h] interpolates
-    bilinearly. A group with such elements sees the offsets of the disc ``|δ| ≤ (K − 1) / 2`` only,
-    with every element: the corners of the square are turned out of it.
+    S[h] is a permutation. For the others the weight of ε meets the image at ``h⁻¹·ε``, between
+    pixels, where the image is interpolated bilinearly: S[h] shares the weight out to the four
+    offsets around. A group with such elements uses the weights of the disc ``|ε| ≤ (K − 1) / 2``
+    only, with every element: the corners of the square are turned out of it.
 
     Args:
         group: the group that acts.
@@ -41,14 +42,13 @@ def filter_sampling(
             radius = (kernel_size - 1) / 2
             line = torch.arange(kernel_size, dtype=torch.float64) - radius
             offsets = torch.cartesian_prod(line, line).T  # (2, K²)
-            elements = range(group.num_elements)
-            acted = torch.stack([group.left_action_on_Rd(h, offsets) for h in elements])
+            inverses = group.inverse_table.tolist()
+            turned = torch.stack([group.left_action_on_Rd(h, offsets) for h in inverses])
             # The product of two hat functions is bilinear interpolation, and 0 or 1 on the grid.
-            distance = (acted[:, :, :, None] - offsets[:, None, :]).abs()  # (|H|, 2, K², K²)
+            distance = (offsets[:, :, None] - turned[:, :, None, :]).abs()  # (|H|, 2, K², K²)
             sampling = (1 - distance).clamp_min(0).prod(dim=1)
             if len(group.grid_elements) < group.num_elements:
-                disc = offsets.square().sum(dim=0) <= radius**2
-                sampling = sampling * disc[:, None]
+                sampling = sampling * (offsets.square().sum(dim=0) <= radius**2)
             tables[kind] = sampling.to(device=device, dtype=dtype)
     return tables[kind]
 

@@ -101,9 +101,10 @@ class LiftConv(_GroupConvolution):
 
         out[h,i] = Σ_δ w[h·δ]·x[i+δ] + b
 
-    Equivariant, exactly for multiples of 90° and their mirrors. Elements of other angles see the
-    filter interpolated bilinearly, inside the disc ``|δ| ≤ kernel_size // 2``: with them, turning
-    the input is approximated as well as the filter is sampled, best by a kernel of 5 or more.
+    Equivariant, exactly for multiples of 90° and their mirrors. For elements of other angles the
+    sum is written ``Σ_ε w[ε]·x[i+h⁻¹·ε]``, over the weights of the disc ``|ε| ≤ kernel_size // 2``,
+    and x is interpolated bilinearly between pixels. Then equivariance holds as well as bilinear
+    interpolation does: for features some pixels wide, to a few per cent.
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, |H|, H', W')`` with
     ``H' = (H − 1) // stride + 1`` (an even kernel: ``(H − 2) // stride + 1``); zeros outside.
