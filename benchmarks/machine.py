@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import re
-from pathlib import Path
 
 import torch
 
-CPUINFO = Path("/proc/cpuinfo")
+from training.machine import processor
 
 
 def describe(device: str, threads: int) -> dict[str, str | int | None]:
     """Machine, versions and threads, as JSON takes them; None for what is not installed."""
     return {
-        "machine": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "machine": torch.cuda.get_device_name() if device == "cuda" else processor(),
         "device": device,
         "threads": threads,
         "python": platform.python_version(),
@@ -23,14 +21,6 @@ def describe(device: str, threads: int) -> dict[str, str | int | None]:
         "numba": _version("numba"),
         "triton": _version("triton"),
     }
-
-
-def _processor() -> str:
-    if CPUINFO.exists() and (
-        found := re.search(r"^model name\s*: (.+)$", CPUINFO.read_text(), re.MULTILINE)
-    ):
-        return found[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 import datasets
 from training import distributed
+from training.machine import processor
 from training.network import compile_network, create_network
 from training.precision import Precision
 from training.seeding import seed_everything
@@ -90,4 +91,7 @@ class Experiment:
 
 
 def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{processor()}, {threads} {'thread' if threads == 1 else 'threads'}"

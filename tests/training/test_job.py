@@ -17,6 +17,7 @@ from models import load_weights, read_metadata
 from training import job
 from training.errors import ExpectedStop, Interrupted, NonFiniteLoss
 from training.evaluation import evaluate
+from training.machine import processor
 from training.network import create_network
 from training.precision import Precision
 from training.run_folder import CONFIG, CURVES, METRICS, STATE, WEIGHTS, identity, run_name
@@ -76,7 +77,7 @@ def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
     assert metadata["seed"] == "0"
     assert "digits" in metadata["data"]
     assert metadata["torch"] == torch.__version__
-    assert metadata["machine"] == "cpu, amp off"
+    assert metadata["machine"] == f"{processor()}, 1 thread, amp off"
     assert set(metadata) >= {"git_revision", "finished", "sha256"}
     assert results["parameters"] == sum(
         t.numel() for t in tensors(folder / WEIGHTS, config).values()

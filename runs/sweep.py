@@ -1,0 +1,178 @@
+"""Trains recipes with several seeds, side by side, and keeps their figures under results/.
+
+    python -m runs.sweep rotdigits_p4sa rotdigits_z2sa --seeds 0 1 2 3 4 --parallel 2
+
+Goes on where it was stopped: a run whose figures are there is left out, one whose weights are there
+is evaluated, and an interrupted one continues from its state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import json
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from models import Weights
+from runs import results
+from training import command_line
+from training.errors import ConfigError, ExpectedStop
+from training.run_folder import differences, identity
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; returns the exit code, that of the worst run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runs.sweep", description="train recipes and keep their figures"
+    )
+    parser.add_argument("recipes", nargs="+", help="names of files in runs/, or recipe:argument")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of every recipe")
+    parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--again", action="store_true", help="train even what is there already")
+    parser.add_argument("--results", type=Path, default=results.RESULTS, help="where figures go")
+    options = parser.parse_args(arguments)
+    if options.parallel < 1:
+        parser.error(f"--parallel: got {options.parallel}, expected at least 1")
+    try:
+        todo = [
+            (recipe, seed)
+            for recipe in options.recipes
+            for seed in options.seeds
+            if options.again or not _is_there(recipe, seed, options.results)
+        ]
+    except ExpectedStop as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.parallel)))
+    # spawn: the threads of torch do not survive a fork
+    with ProcessPoolExecutor(options.parallel, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(run, *one, options.again, options.results) for one in todo]
+        try:
+            codes = [_report(future.result()) for future in as_completed(futures)]
+        except (KeyboardInterrupt, BrokenProcessPool) as error:
+            pool.shutdown(wait=True, cancel_futures=True)
+            what = "interrupted" if isinstance(error, KeyboardInterrupt) else "a run was killed"
+            print(f"{what}: the same command goes on", file=sys.stderr)
+            return 130
+    return max(codes, default=0)
+
+
+def configuration(recipe: str, seed: int) -> ConfigDict:
+    """The resolved and checked configuration of a run.
+
+    Args:
+        recipe: name of a file in runs/, with an argument after a colon where it takes one.
+        seed: of the run.
+
+    Raises:
+        ConfigError: there is no such recipe, or it cannot be read.
+    """
+    from training import settings
+
+    name, _, argument = recipe.partition(":")
+    path = results.REPOSITORY / "runs" / f"{name}.py"
+    if not path.exists():
+        near = difflib.get_close_matches(name, results.recipes(), n=1) or results.recipes()
+        raise ConfigError(f"{name}: no such recipe; did you mean {', '.join(near)}?")
+    file = f"{path}:{argument}" if argument else str(path)
+    config = settings.resolve(command_line.parse([f"--config={file}", f"--config.seed={seed}"]))
+    settings.check(config)
+    return config
+
+
+def run(recipe: str, seed: int, again: bool, folder: Path) -> tuple[int, str]:
+    """Train or evaluate one run in this process and write its figures.
+
+    Args:
+        recipe, seed: the run.
+        again: train even where weights are there.
+        folder: of all results.
+
+    Returns:
+        The exit code and a line to print.
+    """
+    config = configuration(recipe, seed)
+    log = Path(config.save_dir, "logs", f"{recipe.replace(':', '-')}-seed{seed}.txt")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        logging.basicConfig(stream=file, level=logging.INFO, format="%(message)s", force=True)
+        try:
+            figures = _figures(recipe, config, again)
+        except ExpectedStop as stop:
+            return stop.exit_code, f"{recipe}, seed {seed}: {stop}"
+    path = results.write(figures, folder)
+    accuracy = f"{figures['test_accuracy']:.2%} of {figures['test_images']} test images"
+    return 0, f"{recipe}, seed {seed}: {accuracy}; {path}"
+
+
+def _figures(recipe: str, config: ConfigDict, again: bool) -> dict[str, Any]:
+    import training
+    from training import pretrained, provenance
+
+    weights = None if again else _weights_of(config)
+    trains = weights is None
+    wall, cpu = time.monotonic(), time.process_time()
+    if weights is None:
+        found = training.run(config)
+        weights = pretrained.finished_runs(config)[0]
+    else:
+        where = {"path": str(weights.path.parent), "pretrained": True, "train": False}
+        found = training.run(ConfigDict({**config, **where}))
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+    return {
+        "recipe": recipe,
+        **{key: config[key] for key in ("dataset", "model", "seed", "epochs")},
+        **{key: found[key] for key in ("parameters", "best_epoch", "selected_on")},
+        **{key: found[key] for key in ("validation_accuracy", "test_accuracy")},
+        **{key: found[key] for key in ("test_correct", "test_images")},
+        "seconds": found["seconds"],
+        # of the whole run; unknown where only its end, or its evaluation, was in this process
+        "cpu_seconds": round(cpu, 1) if trains and wall >= found["seconds"] else None,
+        "machine": weights.metadata["machine"],
+        "data": weights.metadata["data"],
+        "trained_by": weights.metadata["git_revision"],
+        "evaluated_by": provenance.git_revision(),
+        "config": identity(config),
+    }
+
+
+def _weights_of(config: ConfigDict) -> Weights | None:
+    """The weights of exactly this configuration: shipped, or of a run of one's own."""
+    import models
+    from training import pretrained
+
+    shipped = [w for w in models.list_pretrained() if not differences(w.config, config)]
+    return next(iter(shipped + pretrained.finished_runs(config)), None)
+
+
+def _is_there(recipe: str, seed: int, folder: Path) -> bool:
+    """Whether there are figures of exactly this run; says why not where there are others."""
+    config = configuration(recipe, seed)
+    path = results.path_of(recipe, seed, folder)
+    if not path.exists():
+        return False
+    differing = differences(json.loads(path.read_text())["config"], config)
+    print(f"{path}: " + (f"of another configuration ({differing})" if differing else "is there"))
+    return not differing
+
+
+def _report(outcome: tuple[int, str]) -> int:
+    code, line = outcome
+    print(line, file=sys.stderr if code else sys.stdout, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

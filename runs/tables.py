@@ -1,0 +1,122 @@
+"""Writes the tables of README.md and RESULTS.md from results/ and the recipes.
+
+    python -m runs.tables
+
+A table is between `<!-- table: KIND PREFIX -->` and `<!-- end of table -->`: `summary` has a row
+for each recipe whose name begins with the prefix, `seeds` one for each run of them, and `short` one
+for each of them that has been run.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from runs import results
+
+PAGES = ("README.md", "RESULTS.md")
+_TABLE = re.compile(
+    r"(?<=<!-- table: )(?P<kind>\w+) (?P<prefix>\w+) -->\n.*?(?=<!-- end of table -->)", re.DOTALL
+)
+Runs = list[dict[str, Any]]
+
+
+def main() -> None:
+    """Run the command."""
+    for page in PAGES:
+        path = results.REPOSITORY / page
+        path.write_text(fill(path.read_text()))
+
+
+def fill(text: str, folder: Path = results.RESULTS) -> str:
+    """The text of a page with its tables made again.
+
+    Args:
+        text: Markdown.
+        folder: of all results.
+    """
+
+    def table(found: re.Match) -> str:
+        rows = KINDS[found["kind"]](_runs(found["prefix"], folder))
+        head, *lines = (f"| {' | '.join(row)} |\n" for row in rows)
+        rule = "|" + "---|" * (head.count("|") - 1) + "\n"
+        return f"{found['kind']} {found['prefix']} -->\n" + "".join([head, rule, *lines])
+
+    return _TABLE.sub(table, text)
+
+
+def summary(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
+    """What each recipe reached, beside what is published; recipes that have not been run too."""
+    yield "recipe", "test", "seeds", "published", "parameters", "s an epoch", "machine", "data"
+    for recipe, runs in recipes.items():
+        published = results.field(recipe.partition(":")[0], "Published")
+        if not runs:
+            yield f"`{recipe}`", "not run", "", published, "", "", "", ""
+            continue
+        first = runs[0]
+        yield (
+            f"`{recipe}`",
+            _accuracy(runs),
+            str(len(runs)),
+            published,
+            f"{first['parameters']:,}",
+            _pace(runs),
+            first["machine"].removesuffix(", amp off"),
+            re.split(r",| \(", first["data"])[0],
+        )
+
+
+def seeds(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
+    """Every run: its best epoch, its images right, and the revision that trained it."""
+    yield "recipe", "seed", "epochs", "best epoch", "validation", "test", "revision"
+    for recipe, runs in recipes.items():
+        for run in runs:
+            yield (
+                f"`{recipe}`",
+                *(str(run[key]) for key in ("seed", "epochs", "best_epoch")),
+                f"{run['validation_accuracy']:.2%}",
+                f"{run['test_accuracy']:.2%} ({run['test_correct']:,} of {run['test_images']:,})",
+                run["trained_by"][:7],
+            )
+
+
+def short(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
+    """What each recipe reached, for those in a hurry."""
+    yield "model", "test accuracy", "seeds", "parameters", "s an epoch"
+    for runs in filter(None, recipes.values()):
+        first = runs[0]
+        parameters = f"{first['parameters']:,}"
+        yield first["model"], _accuracy(runs), str(len(runs)), parameters, _pace(runs)
+
+
+KINDS: dict[str, Callable[[dict[str, Runs]], Iterable[Sequence[str]]]] = {
+    "summary": summary,
+    "seeds": seeds,
+    "short": short,
+}
+
+
+def _runs(prefix: str, folder: Path) -> dict[str, Runs]:
+    """Every recipe that begins with the prefix and its runs; with an argument, those there are."""
+    names = [recipe for recipe in results.recipes() if recipe.startswith(prefix)]
+    names += [name for recipe in names for name in results.arguments_of(recipe, folder)]
+    return {name: results.read(name, folder) for name in sorted(names)}
+
+
+def _accuracy(runs: Runs) -> str:
+    percent = [100 * run["test_accuracy"] for run in runs]
+    mean = statistics.mean(percent)
+    return f"{mean:.2f} %" if len(runs) == 1 else f"{mean:.2f} ± {statistics.stdev(percent):.2f} %"
+
+
+def _pace(runs: Runs) -> str:
+    """The median of the seconds an epoch: of all cores together where that was measured."""
+    seconds = [(run["cpu_seconds"] or run["seconds"]) / run["epochs"] for run in runs]
+    return f"{statistics.median(seconds):.3g}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A sweep trains what is missing, keeps its figures, and leaves out what is there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import models
+from runs import results, sweep
+
+RECIPE = """
+from config import get_config as defaults
+
+def get_config():
+    config = defaults()
+    config.model = "z2sa"
+    config.patch_size = 3
+    config.epochs = 1
+    config.batch_size = 64
+    config.save_dir = {folder!r}
+    return config
+"""
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A recipe of one short epoch, in a repository of its own."""
+    recipe = tmp_path / "runs" / "small.py"
+    recipe.parent.mkdir()
+    recipe.write_text(RECIPE.format(folder=str(tmp_path / "saved")))
+    monkeypatch.setattr(results, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    return tmp_path
+
+
+def figures_of(folder, seed):
+    return json.loads((folder / "results" / "small" / f"seed{seed}.json").read_text())
+
+
+def test_a_run_is_trained_once_then_evaluated_then_left_out(small, capsys):
+    folder = small / "results"
+    assert sweep.run("small", 3, False, folder)[0] == 0
+    trained = figures_of(small, 3)
+    [weights] = (small / "saved").glob("*/weights.safetensors")
+    recorded = json.loads(models.read_metadata(weights)["results"])
+    assert {key: trained[key] for key in ("test_correct", "test_images", "epochs")} == {
+        key: recorded[key] for key in ("test_correct", "test_images", "epochs")
+    }
+    assert (trained["recipe"], trained["seed"], trained["model"]) == ("small", 3, "z2sa")
+    assert trained["cpu_seconds"] > 0
+
+    results.path_of("small", 3, folder).unlink()
+    assert sweep.run("small", 3, False, folder)[0] == 0
+    evaluated = figures_of(small, 3)
+    assert evaluated.pop("cpu_seconds") is None
+    assert evaluated == {key: value for key, value in trained.items() if key != "cpu_seconds"}
+    assert len(list((small / "saved").glob("*/weights.safetensors"))) == 1
+
+    assert sweep.main(["small", "--seeds", "3", "--results", str(folder)]) == 0
+    assert "is there" in capsys.readouterr().out
+
+
+def test_figures_of_another_configuration_are_not_taken_for_these(small, capsys):
+    folder = small / "results"
+    config = sweep.configuration("small", 0)
+    there = {"recipe": "small", "seed": 0, "config": sweep.identity(config) | {"lr": 0.5}}
+    results.write(there, folder)
+    assert not sweep._is_there("small", 0, folder)
+    assert "of another configuration (lr is 0.5 there and 0.004 here)" in capsys.readouterr().out
+
+
+def test_processes_of_its_own(tmp_path):
+    """With a recipe of the repository: another process knows no other."""
+    # It evaluates the weights that come with the repository.
+    assert sweep.main(["rotdigits_z2sa", "--results", str(tmp_path)]) == 0
+    [run] = results.read("rotdigits_z2sa", tmp_path)
+    assert (run["seed"], run["test_images"]) == (0, 300)
+
+
+def test_mistakes_are_one_line(small, capsys):
+    assert sweep.main(["smal"]) == 2
+    assert capsys.readouterr().err == "smal: no such recipe; did you mean small?\n"
+    with pytest.raises(SystemExit, match="2"):
+        sweep.main(["small", "--parallel", "0"])
+    assert "expected at least 1" in capsys.readouterr().err
+
+
+def test_a_run_that_stops_says_why(small):
+    text = (small / "runs" / "small.py").read_text()
+    (small / "runs" / "small.py").write_text(text.replace("64", "64\n    config.lr = 1e30"))
+    code, line = sweep.run("small", 0, False, small / "results")
+    assert code == 1
+    assert line.startswith("small, seed 0: the") and "loss is" in line
+    assert not (small / "results").exists()
