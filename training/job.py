@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 import models
 from datasets import DataError
 from training import curves, distributed, pretrained
+from training.allocator import keep_freed_memory
 from training.checkpointing import load_state, remove_states, save_state
 from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination, UserError
 from training.evaluation import Score, evaluate
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 def run(config: ConfigDict) -> dict[str, Any]:
     """Train or evaluate; see `training.run`, which main.py calls."""
     device = distributed.device_here(choose_device(config.device))
+    if device.type == "cpu":
+        keep_freed_memory()
     with distributed.processes(device):
         if config.smoke:
             few = max(SMOKE_IMAGES, distributed.size())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.functional import acted_offsets
@@ -34,6 +37,15 @@ class PositionMLP(nn.Sequential):
             Swish(),
             Conv1x1(HIDDEN_CHANNELS, out_channels, dimension=2),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        # As linear maps of rows, not as convolutions of N images of one pixel: 1.4 to 4 times
+        # faster on a CPU.
+        layers: list[Any] = list(self)
+        first, norm, swish, last = layers[0], layers[1].layer_norm, layers[2], layers[3]
+        hidden = F.linear(x.flatten(1), first.weight.flatten(1), first.bias)
+        hidden = swish(F.layer_norm(hidden, hidden.shape[1:], norm.weight, norm.bias, norm.eps))
+        return F.linear(hidden, last.weight.flatten(1), last.bias)[..., None, None]
 
     @torch.no_grad()
     def spread(self, scale: float) -> None:
