@@ -14,13 +14,14 @@ from torchvision.datasets import CIFAR10
 
 import datasets
 import main
+from runs.results import recipes
 from training import command_line, settings
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "runs" / "README.md").read_text()
 RECIPES = re.findall(r"`python main\.py (--config=[^`\n]+)`", TEXT)
 WRITTEN_OUT = re.findall(r"^python main\.py (--config\.dataset .+)", TEXT, re.MULTILINE)
-FILES = [p for p in (REPOSITORY / "runs").glob("*.py") if "def get_config(" in p.read_text()]
+FILES = [REPOSITORY / "runs" / f"{recipe}.py" for recipe in recipes()]
 
 
 @pytest.fixture
