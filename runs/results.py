@@ -34,11 +34,12 @@ def path_of(recipe: str, seed: int, folder: Path = RESULTS) -> Path:
     """Where the figures of a run are.
 
     Args:
-        recipe: its name, with what follows a colon on its command line: `rotmnist_p4sa_window:7`.
+        recipe: its name or file, with what follows a colon on its command line:
+            `rotmnist_p4sa_window:7`, `mine/other.py`.
         seed: of the run.
         folder: of all results.
     """
-    return folder / recipe.replace(":", "-") / f"seed{seed}.json"
+    return folder / Path(recipe).name.replace(".py", "").replace(":", "-") / f"seed{seed}.json"
 
 
 def read(recipe: str, folder: Path = RESULTS) -> list[dict[str, Any]]:

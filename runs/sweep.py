@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m runs.sweep", description="train recipes and keep their figures"
     )
-    parser.add_argument("recipes", nargs="+", help="names of files in runs/, or recipe:argument")
+    parser.add_argument("recipes", nargs="+", help="names of files in runs/, or your own.py")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of every recipe")
     parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
     parser.add_argument("--again", action="store_true", help="train even what is there already")
@@ -73,7 +73,8 @@ def configuration(recipe: str, seed: int) -> ConfigDict:
     """The resolved and checked configuration of a run.
 
     Args:
-        recipe: name of a file in runs/, with an argument after a colon where it takes one.
+        recipe: name of a file in runs/, or a file of one's own that ends in .py; with an argument
+            after a colon where it takes one.
         seed: of the run.
 
     Raises:
@@ -82,7 +83,8 @@ def configuration(recipe: str, seed: int) -> ConfigDict:
     from training import settings
 
     name, _, argument = recipe.partition(":")
-    path = results.REPOSITORY / "runs" / f"{name}.py"
+    own = name.endswith(".py")
+    path = Path(name) if own else results.REPOSITORY / "runs" / f"{name}.py"
     if not path.exists():
         near = difflib.get_close_matches(name, results.recipes(), n=1) or results.recipes()
         raise ConfigError(f"{name}: no such recipe; did you mean {', '.join(near)}?")
@@ -104,7 +106,7 @@ def run(recipe: str, seed: int, again: bool, folder: Path) -> tuple[int, str]:
         The exit code and a line to print.
     """
     config = configuration(recipe, seed)
-    log = Path(config.save_dir, "logs", f"{recipe.replace(':', '-')}-seed{seed}.txt")
+    log = Path(config.save_dir, "logs", f"{results.path_of(recipe, 0).parent.name}-seed{seed}.txt")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         logging.basicConfig(stream=file, level=logging.INFO, format="%(message)s", force=True)

@@ -70,12 +70,14 @@ def test_figures_of_another_configuration_are_not_taken_for_these(small, capsys)
     assert "of another configuration (lr is 0.5 there and 0.004 here)" in capsys.readouterr().out
 
 
-def test_processes_of_its_own(tmp_path):
-    """With a recipe of the repository: another process knows no other."""
-    # It evaluates the weights that come with the repository.
-    assert sweep.main(["rotdigits_z2sa", "--results", str(tmp_path)]) == 0
-    [run] = results.read("rotdigits_z2sa", tmp_path)
-    assert (run["seed"], run["test_images"]) == (0, 300)
+def test_a_file_of_ones_own_in_a_process_of_its_own(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(RECIPE.format(folder=str(tmp_path / "saved")))
+    folder = tmp_path / "results"
+    assert sweep.main([str(file), "--results", str(folder), "--parallel", "2"]) == 0
+    [run] = results.read(str(file), folder)
+    assert (run["recipe"], run["seed"], run["test_images"]) == (str(file), 0, 300)
+    assert results.path_of(str(file), 0, folder) == folder / "mine" / "seed0.json"
 
 
 def test_mistakes_are_one_line(small, capsys):
