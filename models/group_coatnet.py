@@ -2,116 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from datasets import DatasetInfo
 from g_selfatt import groups
 from g_selfatt import nn as gnn
-from keys import Key, count
+from models.group_coatnet_presets import KEYS, STAGE_ATTENTION, convolutional, with_attention
 from models.registry import register_model
-
-STAGE_ATTENTION = ("Off", "Local", "Global")
-
-_ROTMNIST: dict[str, Any] = {
-    "stem_channels": 24,
-    "channels_per_stage": (32, 64),
-    "blocks_per_stage": (2, 4),
-    "kernel_size": 3,
-}
-PRESETS: dict[str, dict[str, Any]] = {
-    "rotDigits": {"stem_channels": 12, "channels_per_stage": (16, 20), "blocks_per_stage": (1, 1)},
-    "rotMNIST": _ROTMNIST,
-    "MNIST": _ROTMNIST,
-    "CIFAR10": {
-        "stem_channels": 32,
-        "stem_kernel_size": 3,
-        "channels_per_stage": (64, 128),
-        "blocks_per_stage": (3, 3),
-        "kernel_size": 3,
-    },
-    "PCam": {
-        "stem_channels": 12,
-        "channels_per_stage": (16, 24, 32, 48),
-        "blocks_per_stage": (1, 1, 2, 2),
-        "kernel_size": 3,
-    },
-}
-"""The convolutional networks, by data set."""
-CHANNELS_WITH_ATTENTION: dict[str, tuple[int, ...]] = {
-    "rotDigits": (16, 16),
-    "rotMNIST": (32, 56),
-    "MNIST": (32, 56),
-    "CIFAR10": (64, 116),
-    "PCam": (16, 24, 32, 40),
-}
-"""Channels per stage of the networks with attention, so that both have as many parameters."""
-
-
-def convolutional(info: DatasetInfo) -> Mapping[str, Any]:
-    """The architecture for a data set, without attention.
-
-    For other data sets than those of `PRESETS`, as many stages as bring the map below 12 pixels,
-    each a half wider than the one before.
-    """
-    if info.name in PRESETS:
-        arguments = PRESETS[info.name]
-    else:
-        stages = 1
-        while info.image_size >> stages >= 12:
-            stages += 1
-        arguments = {
-            "stem_channels": 16,
-            "channels_per_stage": tuple(int(24 * 1.5**stage) for stage in range(stages)),
-            "blocks_per_stage": (1,) * (stages - 1) + (2,),
-        }
-    return arguments | {"attention_per_stage": ("Off",) * len(arguments["channels_per_stage"])}
-
-
-def with_attention(info: DatasetInfo) -> Mapping[str, Any]:
-    """The architecture for a data set, with local attention in the last stage."""
-    arguments = convolutional(info)
-    channels = arguments["channels_per_stage"]
-    return {
-        **arguments,
-        "channels_per_stage": CHANNELS_WITH_ATTENTION.get(info.name, channels),
-        "attention_per_stage": ("Off",) * (len(channels) - 1) + ("Local",),
-    }
-
-
-def _whole_numbers(values: tuple) -> bool:
-    return len(values) > 0 and all(type(value) is int and value >= 0 for value in values)
-
-
-KEYS = (
-    count("stem_channels", None, "channels after the lifting convolution"),
-    Key(
-        "channels_per_stage",
-        tuple,
-        None,
-        'channels of each stage, as in "(40,64)"',
-        expected="whole numbers such as (40,64)",
-        valid=_whole_numbers,
-    ),
-    Key(
-        "blocks_per_stage",
-        tuple,
-        None,
-        'blocks of each stage, as in "(3,3)"',
-        expected="whole numbers such as (3,3)",
-        valid=_whole_numbers,
-    ),
-    Key(
-        "attention_per_stage",
-        tuple,
-        None,
-        "attention of each stage: Off, Local or Global, as in \"('Off','Local')\"",
-        expected="Off, Local or Global for each stage, such as ('Off','Local')",
-        valid=lambda values: all(value in STAGE_ATTENTION for value in values),
-    ),
-)
 
 
 @register_model(
@@ -217,6 +115,9 @@ class GroupCoAtNet(nn.Module):
                     f"unknown attention_per_stage {attention!r}; "
                     f"choose of {', '.join(STAGE_ATTENTION)} for each stage"
                 )
+        for name, side in (("stem_kernel_size", stem_kernel_size), ("kernel_size", kernel_size)):
+            if side % 2 == 0:
+                raise ValueError(f"{name} must be odd, so that the size is kept, got {side}")
         self.group = groups.get(group) if isinstance(group, str) else group
         norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
         activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import main
 from datasets import INFO
 from g_selfatt import groups
 from g_selfatt.nn import GroupLocalSelfAttention, GroupSelfAttention
@@ -77,11 +78,31 @@ def test_every_weight_is_trained():
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("kernel_size=2", "kernel_size: got 2, expected odd"),
+        ("channels_per_stage=(16,0)", "channels_per_stage: got (16, 0), expected a whole number"),
+        ("blocks_per_stage=()", "blocks_per_stage: got (), expected a whole number"),
+        ("attention_per_stage=('Off','Axial')", "expected Off, Local or Global for each stage"),
+        ("blocks_per_stage=(1,1,1)", "must have one entry for each stage"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_line(override, words, capsys):
+    command = ["--config.model=p4convnet", "--config.smoke=True", f"--config.{override}"]
+    assert main.main(command) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_mistakes_name_what_would_be_right():
     with pytest.raises(ValueError, match="must have one entry for each stage"):
         make(attention=("Off", "Local"))
     with pytest.raises(ValueError, match="unknown attention_per_stage 'local'; choose of Off, L"):
         make(attention=("Off", "local", "Off"))
+    with pytest.raises(
+        ValueError, match="kernel_size must be odd, so that the size is kept, got 4"
+    ):
+        make(kernel_size=4)
 
 
 @pytest.mark.parametrize(
