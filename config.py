@@ -220,6 +220,20 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             by="pretrained",
         ),
         Key(
+            "repeat",
+            bool,
+            False,
+            "train a finished run again, into a folder of its own; otherwise its command says what "
+            "it has come to",
+        ),
+        Key(
+            "extend",
+            bool,
+            False,
+            "go on from the finished run of the same configuration with fewer epochs, under a "
+            "schedule that does not depend on their number (constant, multistep)",
+        ),
+        Key(
             "smoke",
             bool,
             False,

@@ -31,7 +31,10 @@ def test_help_shows_every_key(tmp_path):
     [
         (["--config.bath_size=3"], "bath_size: no such key, did you mean --config.batch_size?"),
         (["--config.patch_size=13"], "patch_size: got 13, expected at most 12"),
-        (["--config.pretrained=True"], "no weights of this configuration: looked for saved/"),
+        (
+            ["--config.pretrained=True", "--config.seed=1"],
+            "no weights of this configuration: looked for saved/",
+        ),
     ],
 )
 def test_a_mistake_ends_in_one_line_with_code_2_and_leaves_nothing(tmp_path, arguments, line):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from training.errors import UserError
-from training.run_folder import PREVIOUS_STATE, STATE, differences, write_atomic
+from training.run_folder import FINAL, PREVIOUS_STATE, STATE, differences, write_atomic
 
 logger = logging.getLogger(__name__)
 _FIRST_LINE = "g_selfatt state, sha256 {}\n"
@@ -76,10 +76,32 @@ def load_state(folder: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def remove_states(folder: Path) -> None:
-    """Remove the states of a run that is finished."""
-    for name in (PREVIOUS_STATE, STATE):
-        (folder / name).unlink(missing_ok=True)
+def close_states(folder: Path, keep: bool) -> None:
+    """Remove the states of a run that is finished.
+
+    Args:
+        folder: the run folder.
+        keep: whether the last one stays as its final state, which `load_final` reads.
+    """
+    (folder / PREVIOUS_STATE).unlink(missing_ok=True)
+    if keep and (folder / STATE).exists():
+        (folder / STATE).replace(folder / FINAL)
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def load_final(folder: Path) -> dict[str, Any]:
+    """Read the final state of a finished run.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return _read(folder / FINAL)
+    except _Damaged as damage:
+        raise UserError(f"{folder / FINAL} cannot be read ({damage})") from damage
 
 
 def _read(path: Path) -> dict[str, Any]:

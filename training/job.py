@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 
 import models
 from datasets import DataError
-from training import curves, distributed, pretrained
+from training import curves, distributed, finished, pretrained
 from training.allocator import keep_freed_memory
-from training.checkpointing import load_state, remove_states, save_state
+from training.checkpointing import close_states, load_state, save_state
 from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination, UserError
 from training.evaluation import Score, evaluate
 from training.experiment import SMOKE_IMAGES, Experiment
@@ -29,7 +29,7 @@ from training.run_folder import (
     printable,
     write_atomic,
 )
-from training.schedulers import create_scheduler
+from training.schedulers import EXTENDABLE, create_scheduler
 from training.settings import choose_device
 from training.tracking import Tracker
 from training.trainer import Trainer
@@ -43,28 +43,35 @@ def run(config: ConfigDict) -> dict[str, Any]:
     if device.type == "cpu":
         keep_freed_memory()
     with distributed.processes(device):
-        if config.smoke:
-            few = max(SMOKE_IMAGES, distributed.size())
-            config = ConfigDict({**config, "batch_size": few, "epochs": 1, "num_workers": 0})
-        distributed.refuse_uneven(config.batch_size)
         weights = distributed.on_first(
             lambda: pretrained.find(config) if config.pretrained else None
         )
-        if not config.smoke:
-            return _run(config, Experiment(config, weights, device))
-        with tempfile.TemporaryDirectory(prefix="g_selfatt-smoke-") as folder:
-            config.save_dir = folder
-            return _run(config, Experiment(config, weights, device))
+        if config.smoke:
+            few = max(SMOKE_IMAGES, distributed.size())
+            config = ConfigDict({**config, "batch_size": few, "epochs": 1, "num_workers": 0})
+            with tempfile.TemporaryDirectory(prefix="g_selfatt-smoke-") as folder:
+                config.save_dir = folder
+                return _run(config, Experiment(config, weights, device))
+        distributed.refuse_uneven(config.batch_size)
+        if run := distributed.on_first(lambda: finished.find(config, weights)):
+            _say(finished.report(run))
+            return run.results
+        shorter = distributed.on_first(lambda: finished.shorter_run(config))
+        return _run(config, Experiment(config, weights, device), shorter)
 
 
-def _run(config: ConfigDict, experiment: Experiment) -> dict[str, Any]:
+def _run(
+    config: ConfigDict, experiment: Experiment, shorter: models.Weights | None = None
+) -> dict[str, Any]:
     if not config.train:
         return _evaluate(experiment)
     with ExitStack() as held:
         suffix = "-finetuned" if experiment.weights else ""
         folder = distributed.on_first(lambda: held.enter_context(claimed(config, suffix)))
         if (folder / WEIGHTS).exists():
-            return _already_finished(folder)
+            return _already_finished(config, folder)
+        if shorter:
+            distributed.on_first(lambda: finished.extend(shorter, config, folder))
         return _Training(experiment, folder).run()
 
 
@@ -86,12 +93,13 @@ def _evaluate(experiment: Experiment) -> dict[str, Any]:
     return {**recorded, **_test_figures(score)}
 
 
-def _already_finished(folder: Path) -> dict[str, Any]:
+def _already_finished(config: ConfigDict, folder: Path) -> dict[str, Any]:
     """What is left of a run that was killed when its weights were there and its state was too."""
-    distributed.on_first(lambda: remove_states(folder))
-    recorded = json.loads(models.read_metadata(folder / WEIGHTS)["results"])
-    _say(f"finished already: test accuracy {recorded['test_accuracy']:.2%}, {folder / WEIGHTS}")
-    return recorded
+    keep = config.scheduler in EXTENDABLE
+    distributed.on_first(lambda: close_states(folder, keep))
+    run = pretrained.read(folder)
+    _say(finished.report(run))
+    return run.results
 
 
 class _Training:
@@ -262,7 +270,8 @@ class _Training:
             initial_weights=self.state["initial_weights"],
         )
         models.save_weights(folder / WEIGHTS, self.experiment.model, metadata)
-        remove_states(folder)  # the weights are there: from here on the run is finished
+        # the weights are there: from here on the run is finished
+        close_states(folder, keep=self.config.scheduler in EXTENDABLE)
 
 
 def _test(experiment: Experiment) -> Score:

@@ -2,7 +2,8 @@
 
 A run folder holds config.json, metrics.jsonl and, while the run is unfinished, state.pt and the
 state before it. When it is finished curves.png and, last of all, weights.safetensors appear, and
-the states go: a folder with weights is never written to again. While a process is at work in it,
+the states go: a folder with weights is never written to again. Where the schedule allows more
+epochs the last state stays, as final.pt. While a process is at work in it,
 it holds run.lock.
 """
 
@@ -25,13 +26,15 @@ from training.errors import ConfigError, UserError
 from training.keys_taken import network_keys, own_keys
 from training.lock import hold
 
-STATE, PREVIOUS_STATE, CONFIG = "state.pt", "state.previous.pt", "config.json"
+STATE, PREVIOUS_STATE, FINAL = "state.pt", "state.previous.pt", "final.pt"
+CONFIG = "config.json"
 METRICS, CURVES = "metrics.jsonl", "curves.png"
 
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
 NOT_IDENTITY = {
     "device", "backend", "compile", "num_workers", "data_dir", "save_dir", "path", "pretrained",
     "train", "smoke", "wandb", "wandb_entity", "wandb_project", "checkpoint_minutes",
+    "repeat", "extend",
 }  # fmt: skip
 
 

@@ -51,6 +51,9 @@ def create_scheduler(
     return SCHEDULERS[name](optimiser, _Plan(epochs, steps_per_epoch, decay_steps, decay_factor))
 
 
+EXTENDABLE = ("constant", "multistep")  # what they give does not depend on the number of epochs
+
+
 def _scaled(factor: Callable[[_Plan, int], float]) -> Callable[[Optimizer, _Plan], LRScheduler]:
     return lambda optimiser, plan: LambdaLR(optimiser, lambda step: factor(plan, step))
 

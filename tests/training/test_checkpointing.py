@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from training import command_line, settings
-from training.checkpointing import load_state, remove_states, save_state
+from training.checkpointing import close_states, load_state, save_state
 from training.errors import UserError
 from training.run_folder import PREVIOUS_STATE, STATE, identity
 
@@ -102,6 +102,6 @@ def test_what_is_no_state_is_refused_though_its_digest_is_right(tmp_path, conten
 def test_removing_them_leaves_nothing(tmp_path):
     for _ in range(2):
         save_state(tmp_path, state())
-    remove_states(tmp_path)
-    remove_states(tmp_path)
+    close_states(tmp_path, keep=False)
+    close_states(tmp_path, keep=False)
     assert not list(tmp_path.iterdir())

@@ -164,7 +164,7 @@ def test_weights_that_are_not_finite_are_not_saved(configure, run, monkeypatch):
 
 def test_a_run_killed_after_its_weights_is_finished(configure, run, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "remove_states", lambda _: (_ for _ in ()).throw(MemoryError))
+        patch.setattr(job, "close_states", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             run("epochs=1")
     folder = folder_of(configure("epochs=1"))

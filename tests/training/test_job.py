@@ -87,9 +87,9 @@ def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
     assert str(folder / WEIGHTS) in printed
 
 
-def test_the_same_command_again_trains_the_same_numbers_beside_the_first(configure, run):
+def test_repeated_it_trains_the_same_numbers_beside_the_first(configure, run):
     config = configure("epochs=1")
-    first, second = run("epochs=1"), run("epochs=1")
+    first, second = run("epochs=1"), run("epochs=1", "repeat=True")
     again = folder_of(config).with_name(run_name(config) + "-2")
     before = tensors(folder_of(config) / WEIGHTS, config)
     after = tensors(again / WEIGHTS, config)
@@ -173,9 +173,9 @@ def test_a_run_killed_between_its_last_epoch_and_its_end_only_ends(run, configur
     with monkeypatch.context() as patch:
         patch.setattr(job.models, "save_weights", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
-            run("epochs=1", "seed=5")
+            run("epochs=1", "seed=5", "repeat=True")
     monkeypatch.setattr(job.Trainer, "_step", lambda *_: pytest.fail("it trained again"))
-    again = run("epochs=1", "seed=5")
+    again = run("epochs=1", "seed=5", "repeat=True")
     assert again["test_loss"] == whole["test_loss"]
 
 

@@ -69,7 +69,7 @@ def test_with_no_weights_at_all_the_line_says_none(configure, run):
 
 
 def test_of_a_repeated_run_the_newest_is_taken_and_an_unfinished_one_is_not(configure, run, capsys):
-    run(ONE), run(ONE)
+    run(ONE), run(ONE, "repeat=True")
     third = Path(configure().save_dir, run_name(configure(ONE)) + "-3")
     third.mkdir()
     (third / STATE).touch()
@@ -155,7 +155,7 @@ def test_an_interrupted_fine_tuning_goes_on_from_itself(run, configure, monkeypa
         with pytest.raises(Interrupted):
             run(two, "pretrained=True", "train=True")
     resumed = run(two, "pretrained=True", "train=True")
-    whole = run(two, "pretrained=True", "train=True")
+    whole = run(two, "pretrained=True", "train=True", "repeat=True")
     assert resumed["test_loss"] == whole["test_loss"]
     folders = {path.name for path in Path(configure().save_dir).iterdir()}
     name = run_name(configure(two))

@@ -1,0 +1,98 @@
+"""The command of a finished run: it says so, repeats it when asked, goes on where it can."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training import job
+from training.errors import ConfigError
+from training.run_folder import CONFIG, FINAL, METRICS, run_name
+
+ONE = "epochs=1"
+
+
+def folders(config):
+    return sorted(path.name for path in Path(config.save_dir).iterdir())
+
+
+def test_it_says_that_it_is_finished_and_trains_nothing(configure, run, capsys, monkeypatch):
+    trained = run(ONE)
+    monkeypatch.setattr(job, "Experiment", lambda *_: pytest.fail("it loaded the data"))
+    capsys.readouterr()
+    assert run(ONE) == trained
+    first, second = capsys.readouterr().out.splitlines()
+    folder = Path(configure().save_dir, run_name(configure(ONE)))
+    assert first.startswith("finished already: test accuracy: ") and str(folder) in first
+    assert f"({trained['test_correct']} of 24 images)" in first
+    assert "--config.repeat=True" in second
+    assert f"--config.pretrained=True --config.path={folder}; it cannot go on: scheduler=" in second
+    assert folders(configure()) == [folder.name]
+
+
+def test_a_run_in_a_folder_of_another_name_is_the_same_run(configure, run):
+    """As after an update that gave the configuration a new key, and the name another hash."""
+    trained = run(ONE)
+    folder = Path(configure().save_dir, run_name(configure(ONE)))
+    folder.rename(folder.with_name("older-name"))
+    assert json.loads((folder.with_name("older-name") / CONFIG).read_text())["epochs"] == 1
+    assert run(ONE) == trained
+    assert folders(configure()) == ["older-name"]
+
+
+def test_fine_tuning_again_says_so_too(configure, run):
+    run(ONE)
+    tuned = run(ONE, "pretrained=True", "train=True")
+    assert run(ONE, "pretrained=True", "train=True") == tuned
+    name = run_name(configure(ONE))
+    assert folders(configure()) == [name, f"{name}-finetuned"]
+
+
+def test_a_path_that_holds_another_finished_run_is_refused(run, tmp_path):
+    path = f"path={tmp_path / 'mine'}"
+    trained = run(ONE, path)
+    assert run(ONE, path) == trained
+    with pytest.raises(ConfigError, match=r"holds a finished run of another .*\(lr is 0.004 there"):
+        run(ONE, path, "lr=0.5")
+
+
+@pytest.mark.parametrize("schedule", ["constant", "multistep sched_decay_steps=(1,)"])
+def test_extended_it_is_the_longer_run_to_the_bit(configure, run, caplog, schedule):
+    keys = (*f"scheduler={schedule}".split(), "dropout_att=0.2", "ema_decay=0.5")
+    caplog.set_level("INFO")
+    if schedule == "constant":
+        run(*keys, "epochs=1")  # of two, the longer one is gone on from
+    run(*keys, "epochs=2")
+    whole = run(*keys, "epochs=3", "comment=whole")
+    extended = run(*keys, "epochs=3", "extend=True")
+    del whole["seconds"], extended["seconds"]
+    assert extended == whole
+    short = Path(configure().save_dir, run_name(configure(*keys, "epochs=2")))
+    assert f"extending {short}, 2 epochs, into" in caplog.text
+    rows = Path(configure().save_dir, run_name(configure(*keys, "epochs=3")), METRICS).read_text()
+    assert len(rows.splitlines()) == 4
+
+
+def test_without_being_asked_it_trains_from_the_start_and_says_how_to_go_on(run, caplog):
+    caplog.set_level("INFO")
+    run("scheduler=constant", ONE)
+    assert "--config.extend" not in caplog.text
+    run("scheduler=constant", "epochs=2")
+    assert "has 1 epochs of this; --config.extend=True goes on there" in caplog.text
+    assert "extending" not in caplog.text
+
+
+def test_why_a_run_cannot_be_extended(configure, run):
+    constant = "scheduler=constant"
+    with pytest.raises(ConfigError, match=r"^extend: scheduler=one_cycle ends with the last epoch"):
+        run("extend=True")
+    with pytest.raises(ConfigError, match=r"^extend: no finished run .* fewer than 2 epochs in "):
+        run(constant, "epochs=2", "extend=True")
+    run(constant, ONE)
+    with pytest.raises(ConfigError, match=r"^extend: no finished run"):
+        run(constant, "epochs=2", "lr=0.1", "extend=True")
+    Path(configure().save_dir, run_name(configure(constant, ONE)), FINAL).unlink()
+    with pytest.raises(ConfigError, match=r"final\.pt is missing, which a run goes on from"):
+        run(constant, "epochs=2", "extend=True")
