@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from g_selfatt.groups.e2 import E2
 from g_selfatt.groups.group import Group
 from g_selfatt.groups.se2 import SE2
+
+_ROTATIONS = r"z2|p(?P<p>[1-9]\d*)|c(?P<other>[1-9]\d*)"
+_MIRRORS = r"(mz2|p(?P<p>[1-9]\d*)m|d(?P<other>[1-9]\d*))(@(?P<axis>\d+(\.\d+)?))?"
 
 
 def get(name: str) -> Group:
     """The group called ``name``.
 
     Args:
-        name: ``"z2"`` (translations alone), ``"mz2"`` (with a mirror), ``"pN"`` (N rotations) or
-            ``"pNm"`` (N rotations with mirrors), in any case.
+        name: in any case: ``"z2"`` (translations alone), ``"mz2"`` (with a mirror), ``"pN"``
+            (N rotations) or ``"pNm"`` (N rotations with mirrors); ``"cN"`` and ``"dN"``, the cyclic
+            and dihedral groups, are the same two. A group with mirrors may end in ``"@A"``: their
+            lines are turned by A degrees (`E2`).
 
     Returns:
         A new group.
@@ -22,13 +28,14 @@ def get(name: str) -> Group:
     Raises:
         ValueError: the name is none of these.
     """
-    lowered = name.lower()
-    if lowered == "z2":
-        return SE2(1)
-    if lowered == "mz2":
-        return E2(2)
-    match = re.fullmatch(r"p([1-9]\d*)(m?)", lowered)
+    match = re.fullmatch(_ROTATIONS, name.lower()) or re.fullmatch(_MIRRORS, name.lower())
     if match is None:
-        raise ValueError(f"unknown group {name!r}; choose z2, mz2, pN or pNm, e.g. p4, p12, p4m")
-    rotations = int(match[1])
-    return E2(2 * rotations) if match[2] else SE2(rotations)
+        raise ValueError(
+            f"unknown group {name!r}; choose z2, mz2, pN or pNm, e.g. p4, p12, p4m, or p2m@45 with "
+            "the mirrors turned by 45 degrees"
+        )
+    found = match.groupdict()
+    rotations = int(found["p"] or found["other"] or 1)
+    if "axis" not in found:
+        return SE2(rotations)
+    return E2(2 * rotations, Fraction(found["axis"] or 0))

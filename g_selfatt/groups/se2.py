@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -31,10 +33,20 @@ class SE2(Group):
             matrices=rotation_matrices(num_elements),
         )
 
+    def restrict(self, elements: Iterable[int]) -> SE2:
+        """The subgroup of some rotations, in their order: pm for a divisor m of n."""
+        return SE2(len(self._closed(elements)))
 
-def rotation_matrices(n: int) -> Tensor:
-    """The matrices of the rotations by 2πk/n on (row, col): ``(n, 2, 2)`` float64."""
-    pairs = [_cosine_and_sine(k, n) for k in range(n)]
+
+def rotation_matrices(n: int, first: Fraction = Fraction(0)) -> Tensor:
+    """The matrices of n rotations on (row, col), ``(n, 2, 2)`` float64.
+
+    Args:
+        n: number of rotations, by 1/n of a turn from one to the next.
+        first: the first rotation, in turns.
+    """
+    turns = [(Fraction(k, n) + first) % 1 for k in range(n)]
+    pairs = [_cosine_and_sine(turn.numerator, turn.denominator) for turn in turns]
     return torch.tensor([[[c, -s], [s, c]] for c, s in pairs], dtype=torch.float64)
 
 

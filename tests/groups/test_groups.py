@@ -1,4 +1,6 @@
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,6 +61,32 @@ def test_sizes_and_names():
     assert groups.get("P4M").name == "p4m"
     assert SE2(1).name == "z2" and E2(2).name == "mz2"
     assert SE2(4).absolute_determinant(1) == pytest.approx(1.0)
+
+
+def test_the_documented_orders_and_elements_that_keep_the_grid():
+    text = (Path(__file__).parents[2] / "docs" / "groups.md").read_text()
+    rows = re.findall(r"^\| `(\S+)` \| (\d+) \| ([\d, ]+|all) \|$", text, re.MULTILINE)
+    assert len(rows) == 20
+    for name, order, kept in rows:
+        matrices = groups.get(name).matrices
+        # By rounding, where the library asks for whole numbers to the bit.
+        whole = (matrices - matrices.round()).abs().amax(dim=(1, 2)) < 1e-9
+        elements = whole.nonzero().flatten().tolist()
+        assert (len(matrices), elements) == (
+            int(order),
+            list(range(int(order))) if kept == "all" else [int(k) for k in kept.split(", ")],
+        )
+        assert tuple(elements) == groups.get(name).grid_elements
+
+
+@pytest.mark.parametrize("n", range(1, 65))
+def test_groups_of_any_order_by_name(n):
+    cyclic, dihedral = groups.get(f"c{n}"), groups.get(f"d{n}")
+    assert (cyclic.num_elements, dihedral.num_elements) == (n, 2 * n)
+    steps = cyclic.matrices[1 % n].matrix_power(n)
+    torch.testing.assert_close(steps, torch.eye(2).double(), rtol=0, atol=1e-13)
+    assert len(cyclic.grid_elements) == math.gcd(n, 4)
+    assert len(dihedral.grid_elements) == 2 * math.gcd(n, 4)
 
 
 def test_dihedral_product_worked_by_hand():
