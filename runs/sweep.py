@@ -127,7 +127,7 @@ def _figures(recipe: str, config: ConfigDict, again: bool) -> dict[str, Any]:
     trains = weights is None
     wall, cpu = time.monotonic(), time.process_time()
     if weights is None:
-        found = training.run(config)
+        found = training.run(ConfigDict({**config, "repeat": again}))
         weights = pretrained.finished_runs(config)[0]
     else:
         where = {"path": str(weights.path.parent), "pretrained": True, "train": False}

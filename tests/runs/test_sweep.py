@@ -38,7 +38,7 @@ def figures_of(folder, seed):
     return json.loads((folder / "results" / "small" / f"seed{seed}.json").read_text())
 
 
-def test_a_run_is_trained_once_then_evaluated_then_left_out(small, capsys):
+def test_a_run_is_trained_then_evaluated_then_left_out_unless_asked_for_again(small, capsys):
     folder = small / "results"
     assert sweep.run("small", 3, False, folder)[0] == 0
     trained = figures_of(small, 3)
@@ -59,6 +59,10 @@ def test_a_run_is_trained_once_then_evaluated_then_left_out(small, capsys):
 
     assert sweep.main(["small", "--seeds", "3", "--results", str(folder)]) == 0
     assert "is there" in capsys.readouterr().out
+
+    assert sweep.run("small", 3, True, folder)[0] == 0
+    assert figures_of(small, 3)["cpu_seconds"] > 0
+    assert len(list((small / "saved").glob("*/weights.safetensors"))) == 2
 
 
 def test_figures_of_another_configuration_are_not_taken_for_these(small, capsys):
