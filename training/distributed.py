@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from datasets import DataError
-from training.errors import ConfigError, ExpectedStop
+from training.errors import ConfigError, ExpectedStop, LostProcess
 
 T = TypeVar("T")
 
@@ -79,16 +79,34 @@ def processes(device: torch.device) -> Iterator[None]:
 
     Args:
         device: that this process computes on.
+
+    Raises:
+        LostProcess: another process ended without a word.
     """
-    if started_together() == 1:
+    if started_together() == 1 or dist.is_initialized():  # the caller's own group, then
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
     # gloo beside NCCL: what the processes agree on between steps need not wait for the GPUs
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
-    yield
-    dist.destroy_process_group()  # not after an error: the others may be in the middle of a step
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store, number, count = next(dist.rendezvous("env://"))
+    if os.environ["GROUP_WORLD_SIZE"] == "1":
+        # After a restart the store still has the addresses of the processes before. On several
+        # machines the count of restarts differs, and torchrun needs a setting: docs/distributed.md.
+        store = dist.PrefixStore(f"life {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    dist.init_process_group(backend, store=store, rank=number, world_size=count)
+    try:
+        yield
+    except ExpectedStop as stop:
+        if stop.everywhere:
+            dist.destroy_process_group()
+        raise
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "closed by peer" in str(error):
+            raise LostProcess(f"process {number}: another process of the run ended") from error
+        raise
+    dist.destroy_process_group()  # not after other errors: the others may be in a step
 
 
 def replicate(model: nn.Module) -> nn.Module:
@@ -106,7 +124,6 @@ def replicate(model: nn.Module) -> nn.Module:
     return DistributedDataParallel(
         model,
         device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,  # statistics of SyncBatchNorm are the same everywhere
         gradient_as_bucket_view=True,
     )
 

@@ -34,6 +34,10 @@ class NonFiniteLoss(ExpectedStop):
     everywhere = True
 
 
+class LostProcess(ExpectedStop):
+    """Another process of a run on several ended; torchrun starts all again, or ends them."""
+
+
 class Interrupted(ExpectedStop):
     """Ctrl-C during training."""
 

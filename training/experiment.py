@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 import datasets
 from training import distributed
+from training.batch_norm import synchronise
 from training.machine import processor
 from training.network import compile_network, create_network
 from training.precision import Precision
@@ -51,7 +52,7 @@ class Experiment:
             )
         )
         seed_everything(config.seed)
-        self.model = create_network(config, self.splits.info, device)
+        self.model = synchronise(create_network(config, self.splits.info, device), device)
         if distributed.rank() > 0:  # the same weights everywhere, but not the same dropout
             seed_everything(distributed.seed_here(config.seed))
         if config.compile:

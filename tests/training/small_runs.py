@@ -1,0 +1,31 @@
+"""Real runs made small: few images of rotDigits, and a network of a few hundred weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import datasets
+from models.group_transformer import PRESETS
+from training import command_line, settings
+
+IMAGES = 24
+TINY = {"num_channels": 8, "num_heads": 1, "block_sizes": (1,), "crop_per_layer": (3,)}
+
+
+def make_small(patch: pytest.MonkeyPatch, images: int = IMAGES) -> None:
+    """From now on rotDigits has so few images a split, and so small a network."""
+    patch.setitem(PRESETS, "rotDigits", PRESETS["rotDigits"] | TINY)
+    load = datasets.load
+    patch.setattr(datasets, "load", lambda *a, limit, **k: load(*a, limit=limit or images, **k))
+
+
+def configuration(save_dir: Path, *overrides: str):
+    """The checked configuration of a z2sa, 3 epochs of 3 steps a run."""
+    small = ["model=z2sa", "patch_size=3", "batch_size=8", "epochs=3", "device=cpu"]
+    small.append(f"save_dir={save_dir}")
+    arguments = [f"--config.{override}" for override in (*small, *overrides)]
+    config = settings.resolve(command_line.parse(arguments))
+    settings.check(config)
+    return config

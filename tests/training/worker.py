@@ -1,0 +1,64 @@
+"""One process of several that torchrun starts: small runs, one after the other.
+
+Arguments: the folder of the run folders, images in a split, and a JSON list of runs, each with its
+`overrides`, and with `step` and `signal` where rank 1 sends itself one after that step in its first
+life. Prints how each run ended, as `rank exit-code line`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import pytest
+import torch
+from small_runs import configuration, make_small
+
+import training
+from training import distributed
+from training.errors import ExpectedStop
+from training.trainer import Trainer
+
+RANK, RESTARTS = os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]
+
+
+def send_after(patch: pytest.MonkeyPatch, step: int, number: int) -> None:
+    take, taken = Trainer._step, [0]
+
+    def stepped(trainer, x, y):
+        result = take(trainer, x, y)
+        taken[0] += 1
+        if taken[0] == step:
+            os.kill(os.getpid(), number)
+        return result
+
+    patch.setattr(Trainer, "_step", stepped)
+
+
+def start(folder: Path, images: int, run: dict) -> tuple[int, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch, images)
+        if "signal" in run and (RANK, RESTARTS) == ("1", "0"):
+            send_after(patch, run["step"], getattr(signal, run["signal"]))
+        try:
+            training.run(configuration(folder, *run["overrides"]))
+        except ExpectedStop as stop:
+            return stop.exit_code, str(stop)
+        return 0, "done"
+
+
+def main(folder: str, images: str, runs: str) -> None:
+    logging.basicConfig(level=logging.INFO if RANK == "0" else logging.ERROR, format="%(message)s")
+    with distributed.processes(torch.device("cpu")):  # one group for all runs
+        for run in json.loads(runs):
+            print(RANK, *start(Path(folder), int(images), run), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
