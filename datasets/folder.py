@@ -108,12 +108,18 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
     import numpy as np
     from PIL import ImageOps
 
-    with _open(path) as image:
+    with open_image(path) as image:
         image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
         return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
 
 
-def _open(path: str) -> Image.Image:
+def open_image(path: str) -> Image.Image:
+    """Open an image; only its head is read.
+
+    Raises:
+        ValueError: it is of more than 8 bits a channel, or so large that it can only mean harm.
+        OSError: a file that is missing or no image.
+    """
     from PIL import Image
 
     try:
@@ -137,7 +143,7 @@ def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
     }
     if homes["train"] is None:
         classes = _classes(root)
-        files = _list(root, classes)
+        files = list_images(root, classes)
         return classes, dict(zip(SPLITS, _divide(files, SHARES, root), strict=True))
     if homes["test"] is None:
         raise DataError(f"{root} has a folder train, but no folder test beside it")
@@ -150,7 +156,7 @@ def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
             raise DataError(
                 f"{home} has the classes {', '.join(there)}, train has {', '.join(classes)}"
             )
-        parts[split] = _list(home, classes)
+        parts[split] = list_images(home, classes)
     if homes["validation"] is None:
         share = SHARES[1] / (SHARES[0] + SHARES[1])
         train, validation = _divide(parts["train"], (1 - share, share), root)
@@ -170,8 +176,19 @@ def _classes(home: Path) -> tuple[str, ...]:
     return names
 
 
-def _list(home: Path, classes: tuple[str, ...]) -> Files:
-    """The images of every class, in the order of their names."""
+def list_images(home: Path, classes: tuple[str, ...]) -> Files:
+    """The images of every class, in the order of their names.
+
+    Args:
+        home: folder of the class folders.
+        classes: their names.
+
+    Returns:
+        Path and label of each.
+
+    Raises:
+        DataError: a class holds no image.
+    """
     found: Files = []
     for label, name in enumerate(classes):
         # Links to folders are not followed inside a class: they can lead back to where they are.
@@ -208,7 +225,7 @@ def _channels(files: Files) -> int:
     """1 where all images are grey, else 3; only their heads are read."""
     for path, _ in files:
         try:
-            with _open(path) as image:
+            with open_image(path) as image:
                 if image.mode not in ("1", "L", "LA"):
                     return 3
         except (OSError, ValueError) as error:

@@ -29,8 +29,11 @@ TEST_FILE = "mnist_all_rotation_normalized_float_test.amat"
 SIDE = 28
 
 logger = logging.getLogger(__name__)
+LARGEST = (
+    1 << 30
+)  # bytes of an array: the test images are 39 MB, and a small file can claim anything
 _UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError)
-_UNREADABLE += (zipfile.BadZipFile, zlib.error)
+_UNREADABLE += (MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 @register(
@@ -149,6 +152,9 @@ def _read(path: Path) -> Source:
     info = INFO["rotMNIST"]
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            largest = max((member.file_size for member in file.zip.infolist()), default=0)
+            if largest > LARGEST:
+                raise ValueError(f"an array of {largest:,} bytes, expected at most {LARGEST:,}")
             arrays = {name: file[name] for name in file.files if name != "provenance"}
             splits = [
                 TensorSplit.of_arrays(arrays[f"x_{split}"], arrays[f"y_{split}"], info, path)

@@ -72,8 +72,10 @@ def _read(path: Path, key: str, files: ExitStack):
     h5py = require("h5py", "the PCam converter")
     try:
         data = files.enter_context(h5py.File(path, "r"))[key]
+        if not (isinstance(data, h5py.Dataset) and data.shape and len(data)):
+            raise ValueError(f"{key} is not an array of one row or more")
         return data if key == "x" else data[:].reshape(-1)  # the images are read block by block
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError, MemoryError) as error:
         raise DataError(
             f"{path} cannot be read ({one_line(error)}): get it again from {HOME}"
         ) from error

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.augment import Mirrors, QuarterTurns
-from datasets.errors import DataError, one_line, require
+from datasets.errors import DataError, require
 from datasets.record import Protocol
 from datasets.registry import INFO, register
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from datasets.splits import Source
 
 SPLITS = ("train", "valid", "test")
@@ -50,24 +52,30 @@ def pcam(root: Path, *, download: bool = True) -> Source:
     """Find the images of ``<root>/PCam/{train,valid,test}/{no_tumor,tumor}``; never downloads.
 
     Raises:
-        DataError: a folder is missing, empty or of other classes, or torchvision is missing.
+        DataError: a folder is missing, empty or of other classes, or Pillow is missing.
     """
+    from datasets.folder import list_images
     from datasets.splits import FolderSplit, Source
 
-    image_folder = require("torchvision.datasets", "PCam").ImageFolder
+    require("PIL.Image", "PCam")
     info = INFO["PCam"]
     shape = (info.image_size, info.image_size, info.in_channels)
     splits = []
     for split in SPLITS:
         folder = root / "PCam" / split
         check_classes(folder, root)
-        try:
-            images = image_folder(folder)
-        except FileNotFoundError as error:
-            raise DataError(f"{folder} holds a class without images ({one_line(error)})") from error
         # By file name, not by class: a limited number is then of both classes.
         samples = sorted(
-            images.samples, key=lambda sample: (os.path.basename(sample[0]), sample[1])
+            list_images(folder, CLASSES),
+            key=lambda sample: (os.path.basename(sample[0]), sample[1]),
         )
-        splits.append(FolderSplit(samples, images.loader, shape))
+        splits.append(FolderSplit(samples, read_colour, shape))
     return Source(*splits)
+
+
+def read_colour(path: str) -> Image.Image:
+    """Decode one image in its own size, in colour."""
+    from datasets.folder import open_image
+
+    with open_image(path) as image:
+        return image.convert("RGB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from datasets.errors import DataError, one_line
 from datasets.record import DatasetInfo
+
+# Seconds before each further try to read a file: a disk behind a network fails for moments.
+WAITS = (0.1, 0.5)
 
 
 class Split(Protocol):
@@ -111,13 +115,18 @@ class FolderSplit:
         """Read one image.
 
         Raises:
-            DataError: the file is no image, or not one of this shape.
+            DataError: the file is no image, or not one of this shape, at every try.
         """
         path, label = self.samples[index]
-        try:
-            image = np.array(self.read(path))  # (H, W, C)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise DataError(f"{path} cannot be read ({one_line(error)}): replace it") from error
+        for wait in (*WAITS, None):
+            try:
+                image = np.array(self.read(path))  # (H, W, C)
+                break
+            except (OSError, ValueError, SyntaxError) as error:
+                if isinstance(error, OSError) and wait is not None:
+                    time.sleep(wait)
+                    continue
+                raise DataError(f"{path} cannot be read ({one_line(error)}): replace it") from error
         if image.shape != self.shape:
             raise DataError(f"{path} has shape {image.shape}, expected {self.shape}: replace it")
         return torch.from_numpy(image).permute(2, 0, 1).contiguous(), label
