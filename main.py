@@ -32,11 +32,15 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         config = command_line.parse(arguments)
-        from training import settings  # loads torch, which the lines above need not wait for
+        # These load torch and more, which the lines above need not wait for.
+        from tqdm.contrib.logging import logging_redirect_tqdm
+
+        from training import settings
 
         config = settings.resolve(config)
         settings.check(config)
-        training.run(config)
+        with logging_redirect_tqdm():  # a line of the log goes above a progress bar
+            training.run(config)
     except ExpectedStop as stop:
         if first or not stop.everywhere:
             print(stop, file=sys.stderr)

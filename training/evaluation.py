@@ -1,14 +1,18 @@
 """How good a network is on the images of a loader."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from training import distributed
 from training.precision import Precision
+
+_BAR = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} images, {remaining} left"
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,12 @@ class Score:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: Precision
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    precision: Precision,
+    *,
+    title: str = "",
+    images: int | None = None,
 ) -> Score:
     """Run a network over every batch, in eval mode, and put its mode back.
 
@@ -44,6 +53,8 @@ def evaluate(
         model: (B, C, H, W) to logits (B, classes).
         batches: pairs of images and labels, on the model's device; the share of this process.
         precision: the precision the network is trained in.
+        title: what is evaluated, for a progress bar; empty for none.
+        images: their number, for the bar.
 
     Returns:
         The score over all images of all processes, each counted once.
@@ -51,17 +62,27 @@ def evaluate(
     was_training = model.training
     model.eval()
     sums = torch.zeros(3, dtype=torch.float64)  # loss, images right, images
-    for x, y in batches:
-        sums = sums.to(x.device)
-        if not len(y):  # another process has all images of this batch
-            continue
-        with precision.autocast():
-            logits = model(x)
-        logits = logits.float()
-        # sums stay on the device: nothing waits for the batch
-        sums[0] += F.cross_entropy(logits, y, reduction="sum")
-        sums[1] += (logits.argmax(dim=1) == y).sum()
-        sums[2] += len(y)
+    bar = tqdm(
+        desc=title,
+        total=images,
+        bar_format=_BAR,
+        leave=False,
+        mininterval=0.1 if sys.stderr.isatty() else 5,  # a log file is no place for animation
+        disable=not title or distributed.rank() > 0,
+    )
+    with bar:
+        for x, y in batches:
+            sums = sums.to(x.device)
+            if not len(y):  # another process has all images of this batch
+                continue
+            with precision.autocast():
+                logits = model(x)
+            logits = logits.float()
+            # sums stay on the device: nothing waits for the batch
+            sums[0] += F.cross_entropy(logits, y, reduction="sum")
+            sums[1] += (logits.argmax(dim=1) == y).sum()
+            sums[2] += len(y)
+            bar.update(len(y) * distributed.size())
     model.train(was_training)
-    loss, correct, images = distributed.total(sums).tolist()
-    return Score(loss / images, int(correct), int(images))
+    loss, correct, count = distributed.total(sums).tolist()
+    return Score(loss / count, int(correct), int(count))

@@ -275,8 +275,12 @@ class _Training:
 
 
 def _test(experiment: Experiment) -> Score:
-    batches = distributed.in_step(experiment.batches("test"), distributed.raise_for_all)
-    return evaluate(experiment.model, batches, experiment.precision)
+    loader = experiment.batches("test")
+    batches = distributed.in_step(loader, distributed.raise_for_all)
+    images = len(loader.split)
+    return evaluate(
+        experiment.model, batches, experiment.precision, title="test images", images=images
+    )
 
 
 def _test_figures(score: Score) -> dict[str, Any]:

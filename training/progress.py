@@ -89,16 +89,22 @@ class Progress:
 class Pace:
     """Time left of the whole run, from the steps and evaluations that this process has done.
 
+    The clock starts at the first look: what comes before may compile the attention.
+
     Args:
         done: steps done by the processes before this one.
         total: steps of the whole run.
     """
 
     def __init__(self, done: int, total: int) -> None:
-        self._done, self._total, self._start = done, total, time.monotonic()
+        self._done, self._total = done, total
+        self._start: float | None = None
 
     def left(self, done: int) -> str:
-        """The time that is left after so many steps of the run."""
+        """The time that is left after so many steps of the run; ``?`` at the first look."""
+        if self._start is None:
+            self._start, self._done = time.monotonic(), done
+            return "?"
         each = (time.monotonic() - self._start) / max(1, done - self._done)
         return tqdm.format_interval(each * (self._total - done))
 

@@ -154,7 +154,13 @@ class Trainer:
                 self._train_epoch(pace)
                 trained, lr = self.progress.score, self.progress.rates[-1]
                 validation = distributed.in_step(self.validation, self._between)
-                validated = evaluate(self.evaluated, validation, self.precision)
+                validated = evaluate(
+                    self.evaluated,
+                    validation,
+                    self.precision,
+                    title=f"epoch {self.epoch + 1}/{self.epochs}, validation",
+                    images=len(self.validation.split),
+                )
                 if not math.isfinite(validated.loss):
                     raise self._non_finite(
                         f"the validation loss is {validated.loss} after epoch {self.epoch + 1}", lr

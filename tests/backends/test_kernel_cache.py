@@ -20,6 +20,7 @@ def double(x):
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(compiling._Cache, "_told", False)
+    monkeypatch.setattr(compiling._Cache, "_compiled", False)
     return tmp_path
 
 
@@ -32,6 +33,17 @@ def loaded_from_cache() -> bool:
 
 def test_a_kernel_is_compiled_once(folder):
     assert [loaded_from_cache(), loaded_from_cache()] == [False, True]
+
+
+def test_compiling_is_said_before_it_begins_and_loading_is_not(folder, caplog):
+    with caplog.at_level(logging.INFO):
+        loaded_from_cache(), loaded_from_cache()
+    assert caplog.messages == ["compiling the attention (once, about 20 s)…"]
+    compiling._Cache._compiled = False
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert loaded_from_cache()
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])

@@ -41,3 +41,16 @@ def test_the_mode_of_a_network_in_eval_mode_stays():
 
 def test_a_score_tells_counts():
     assert str(Score(0.1, 299, 300)) == "99.67% (299 of 300 images)"
+
+
+def test_a_bar_counts_the_images(capsys):
+    model = nn.Conv2d(1, 2, 1)
+    x, y = torch.zeros(3, 1, 1, 1), torch.tensor([0, 1, 1])
+    batches = [(x[:2], y[:2]), (x[2:], y[2:])]
+    network = nn.Sequential(model, nn.Flatten())
+    score = evaluate(network, batches, OFF, title="test images", images=3)
+    assert score.images == 3
+    error = capsys.readouterr().err
+    assert "test images   0%" in error and "0/3 images, ? left" in error
+    evaluate(network, batches, OFF)
+    assert capsys.readouterr().err == ""

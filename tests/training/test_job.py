@@ -143,7 +143,7 @@ def test_the_weights_kept_are_those_of_the_best_epoch(configure, run, keep_epoch
     assert run()["best_epoch"] == 2
     splits = datasets.load(config.dataset, eval_protocol="held_out", limit=None)
     batches = datasets.make_loader(
-        splits.validation, splits.info, 8, device=torch.device("cpu"), shuffle=False
+        splits.validation, splits.info, 24, device=torch.device("cpu"), shuffle=False
     )
     network = create_network(config, splits.info, torch.device("cpu"))
     load_weights(folder_of(config) / WEIGHTS, network)

@@ -42,15 +42,20 @@ class _Cache(FunctionCache):
     """Numba's cache of one function, which never fails: what cannot be read is compiled again."""
 
     _told = False  # once in a process, whichever kernel is the first
+    _compiled = False  # as well
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            kept = super().load_overload(sig, target_context)
         except Exception as error:  # unpickling a damaged file raises anything
+            kept = None
             self._tell("read", error)
-        with suppress(OSError):
-            self.flush()  # so that what is compiled now can be kept in its place
-        return None
+            with suppress(OSError):
+                self.flush()  # so that what is compiled now can be kept in its place
+        if kept is None and not _Cache._compiled:
+            _Cache._compiled = True
+            logger.info("compiling the attention (once, about 20 s)…")
+        return kept
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
