@@ -110,6 +110,8 @@ def claimed(config: ConfigDict, suffix: str = "") -> Iterator[Path]:
             key = "path" if config.path else "save_dir"
             raise UserError(f"{key}: cannot make {folder}: {error.strerror}") from error
         with hold(folder):
+            for half in folder.glob(".*.part"):  # written by a process that was killed meanwhile
+                half.unlink()
             if claim(config, suffix) == folder:  # and not finished by who held it until now
                 yield folder
                 return
