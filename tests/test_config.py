@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,10 +11,7 @@ import config
 import datasets
 import models
 from config import KEYS, get_config
-from g_selfatt import functional, nn
-from keys import ROOT
-from models import group_transformer
-from training import command_line, optimisers, precision, schedulers, settings, tracking
+from training import command_line, settings
 from training.errors import ConfigError
 from training.values import check_values
 
@@ -122,45 +115,6 @@ def test_the_table_agrees_with_the_tables_it_names():
     assert KEYS["dataset"].meaning.endswith(", ".join(datasets.list_datasets()))
     assert set(AUTHORS) < set(KEYS)
     check_values(get_config())  # every default is a valid value
-
-
-@pytest.mark.parametrize(
-    ("name", "defined"),
-    [
-        ("attention_type", group_transformer.ATTENTION_TYPES),
-        ("norm_type", nn.NORMS),
-        ("activation_function", nn.ACTIVATIONS),
-        ("group_encoding", functional.GROUP_ENCODINGS),
-        ("positional_encoding", nn.POSITIONAL_ENCODINGS),
-        ("eval_protocol", datasets.EVAL_PROTOCOLS),
-        ("optimizer", optimisers.OPTIMIZERS),
-        ("scheduler", schedulers.SCHEDULERS),
-        ("amp", precision.AMP),
-        ("wandb", tracking.MODES),
-    ],
-)
-def test_a_choice_is_typed_only_where_it_is_defined(name, defined):
-    """The table has what the modules have, and its own source has no choice of more than a word."""
-    assert KEYS[name].choices == tuple(defined)
-    source = ast.parse(Path(config.__file__).read_text())
-    for node in ast.walk(source):
-        if isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) > 1:
-            assert not {getattr(element, "value", None) for element in node.elts} & set(defined)
-
-
-def test_every_key_with_choices_is_compared_with_their_definition():
-    compared = test_a_choice_is_typed_only_where_it_is_defined.pytestmark[0].args[1]
-    assert {name for name, _ in compared} == {key.name for key in KEYS.values() if key.choices}
-
-
-def test_the_table_needs_neither_torch_nor_numpy():
-    program = (
-        "import sys; from training import command_line; command_line.help_text()\n"
-        "command_line.parse(['--config.model=p8sa'])\n"
-        "sys.exit(str([name for name in ('torch', 'numpy') if name in sys.modules] or ''))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.stderr.strip() == ""
 
 
 def test_help_is_a_table_of_every_key_within_100_columns():

@@ -144,7 +144,9 @@ def of_folder(config: ConfigDict) -> ConfigDict:
     if config.data_dir == KEYS["data_dir"].default:
         del here["data_dir"]  # where the run had its data
     merged = {**get_config().to_dict(), **there, **here}
-    merged["sched_decay_steps"] = tuple(merged["sched_decay_steps"])  # a list in JSON
+    for name, key in keys.items():
+        if key.type is tuple and merged.get(name) is not None:
+            merged[name] = tuple(merged[name])  # a list in JSON
     return ConfigDict(merged)
 
 
