@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path, previous: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Lend a temporary path that becomes ``path`` if the block succeeds, and vanishes if not.
 
     Whoever looks meanwhile finds the old file or the new one, whole. Missing folders are made.
 
     Args:
         path: the file to write.
-        previous: where the old file goes, if there is one; None to drop it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -24,9 +23,6 @@ def replacing(path: Path, previous: Path | None = None) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # or a power cut leaves a renamed file without its content
-        if previous and path.exists():
-            os.replace(path, previous)
         os.replace(temporary, path)
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

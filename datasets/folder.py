@@ -113,6 +113,19 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
         return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
 
 
+def image_files(place: Path) -> list[str]:
+    """The image files below a folder, by name.
+
+    Links to folders are not followed: they can lead back to where they are.
+    """
+    return sorted(
+        os.path.join(home, file)
+        for home, _, files in os.walk(place)
+        for file in files
+        if file.lower().endswith(SUFFIXES) and file[0] != "."
+    )
+
+
 def open_image(path: str) -> Image.Image:
     """Open an image; only its head is read.
 
@@ -191,13 +204,7 @@ def list_images(home: Path, classes: tuple[str, ...]) -> Files:
     """
     found: Files = []
     for label, name in enumerate(classes):
-        # Links to folders are not followed inside a class: they can lead back to where they are.
-        files = sorted(
-            os.path.join(place, file)
-            for place, _, files in os.walk(home / name)
-            for file in files
-            if file.lower().endswith(SUFFIXES) and file[0] != "."
-        )
+        files = image_files(home / name)
         if not files:
             raise DataError(f"{home / name} holds no image ({', '.join(SUFFIXES)})")
         found += [(file, label) for file in files]

@@ -3,6 +3,8 @@
 Light to import: torch is loaded by `run`, so that `--help` and a misspelt key are answered at once.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from training.errors import UserError
@@ -33,3 +35,12 @@ def run(config: ConfigDict) -> dict:
     except OSError as error:  # a full disk, a folder without permission, a name too long, ...
         file = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{file}{error.strerror or error}") from error
+
+
+def __getattr__(name: str) -> Any:
+    """Import `predict`, which loads torch, when it is asked for."""
+    if name != "predict":
+        raise AttributeError(f"module 'training' has no attribute {name!r}")
+    from training.prediction import predict
+
+    return predict

@@ -265,7 +265,7 @@ class _Training:
             self.config,
             results,
             revision=self.revision,
-            info=self.experiment.splits.info,
+            data=self.experiment.splits.info.provenance,
             machine=self.experiment.machine,
             initial_weights=self.state["initial_weights"],
         )
@@ -277,8 +277,10 @@ class _Training:
 def _test(experiment: Experiment) -> Score:
     loader = experiment.batches("test")
     batches = distributed.in_step(loader, distributed.raise_for_all)
-    bar = {"title": "test images", "images": len(loader.split)}
-    return evaluate(experiment.model, batches, experiment.precision, **bar)
+    images = len(loader.split)
+    return evaluate(
+        experiment.model, batches, experiment.precision, title="test images", images=images
+    )
 
 
 def _test_figures(score: Score) -> dict[str, Any]:

@@ -10,10 +10,6 @@ from typing import Any
 import torch
 from ml_collections import ConfigDict
 
-from datasets import DatasetInfo
-
-PREPROCESSING = ("image_size", "in_channels", "mean", "std", "classes")
-
 
 def git_revision() -> str:
     """The commit of this code, with `-dirty` where tracked files differ from it, or `unknown`."""
@@ -32,7 +28,7 @@ def describe(
     results: Mapping[str, Any],
     *,
     revision: str,
-    info: DatasetInfo,
+    data: str,
     machine: str,
     initial_weights: str,
 ) -> dict[str, str]:
@@ -42,21 +38,18 @@ def describe(
         config: resolved.
         results: the figures of the run.
         revision: from `git_revision`, when the run began.
-        info: of the data set, as its reader completed it.
+        data: where the pixels come from.
         machine: device and precision.
         initial_weights: the file that the run was fine-tuned from, or "".
 
     Returns:
-        Strings by name; `config`, `results` and `preprocessing` (of an image before it meets the
-        network: side in pixels, channels, mean and standard deviation of pixel/255, and the names
-        of the classes) are JSON.
+        Strings by name; `config` and `results` are JSON.
     """
     return {
         "config": json.dumps(config.to_dict()),
         "results": json.dumps(results),
         "seed": str(config.seed),
-        "data": info.provenance,
-        "preprocessing": json.dumps({name: getattr(info, name) for name in PREPROCESSING}),
+        "data": data,
         "git_revision": revision,
         "torch": torch.__version__,
         "machine": machine,

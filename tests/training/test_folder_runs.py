@@ -1,12 +1,10 @@
 """Training on a folder of images: its classes go into the weights, two folders never mix."""
 
-import json
-
 import pytest
 from PIL import Image
 
-from models import read_metadata
-from training.run_folder import WEIGHTS, run_name
+from models import WEIGHTS, Weights
+from training.run_folder import run_name
 
 
 @pytest.fixture
@@ -34,10 +32,10 @@ def test_a_run_keeps_what_the_folder_told(make_folder, configure, run):
     config = configure(*overrides(folder))
     assert run_name(config).startswith("slides-z2sa-local3-seed0-")
     (weights,) = (folder.parent / "saved").glob(f"*/{WEIGHTS}")
-    kept = json.loads(read_metadata(weights)["preprocessing"])
-    assert (kept["classes"], kept["image_size"], kept["in_channels"]) == (["cell", "debris"], 16, 1)
+    kept = Weights.read(weights).pretrained_config
+    assert (kept["classes"], kept["image_size"], kept["in_channels"]) == (("cell", "debris"), 16, 1)
     assert 0 < kept["mean"][0] < 1 and 0 < kept["std"][0] < 1
-    again = run(*overrides(folder), "pretrained=True")
+    again = run(f"path={weights.parent}", "pretrained=True")  # all else is in the folder
     assert again["test_correct"] == results["test_correct"]
 
 

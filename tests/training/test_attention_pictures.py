@@ -1,0 +1,46 @@
+"""The attention that pixels receive: its mean, its place in the image, and that it turns along."""
+
+import pytest
+import torch
+
+import models
+from training.attention_pictures import received_attention
+from training.errors import UserError
+
+
+def network(**arguments):
+    torch.manual_seed(0)
+    return models.create_model("p4sa", "rotDigits", **arguments).double().eval()
+
+
+@pytest.mark.parametrize("attention_type", ["Local", "Global"])
+def test_it_turns_with_the_image(attention_type):
+    model = network(attention_type=attention_type)
+    x = torch.rand(2, 1, 12, 12, dtype=torch.float64)
+    upright = received_attention(model, x)
+    turned = received_attention(model, x.rot90(1, (2, 3)))
+    torch.testing.assert_close(
+        turned, upright.rot90(1, (1, 2)), rtol=1e-9, atol=1e-9, equal_nan=True
+    )
+    assert not torch.allclose(upright, upright.rot90(1, (1, 2)), equal_nan=True)
+
+
+def test_it_covers_what_the_crops_leave():
+    # 12 pixels, 2 off every side, pooled to 4, 1 off every side in the layer before the last.
+    received = received_attention(network(), torch.rand(1, 1, 12, 12, dtype=torch.float64))
+    seen = ~received[0].isnan()
+    assert seen.sum() == 16 and seen[4:8, 4:8].all()
+
+
+def test_even_attention_is_one_everywhere():
+    model = network(crop_per_layer=0)
+    for name, weight in model.named_parameters():
+        if "query" in name:
+            torch.nn.init.zeros_(weight)  # all scores are 0
+    received = received_attention(model, torch.rand(1, 1, 12, 12, dtype=torch.float64))
+    torch.testing.assert_close(received, torch.ones_like(received))
+
+
+def test_a_network_without_attention_is_refused():
+    with pytest.raises(UserError, match="no attention layer"):
+        received_attention(models.create_model("z2cnn", "rotMNIST"), torch.rand(1, 1, 28, 28))

@@ -1,0 +1,109 @@
+"""Predictions are those of the network on images prepared as in training, in any batch."""
+
+import csv
+import json
+import runpy
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+import datasets
+import models
+import training
+from training.errors import UserError
+from training.prediction import load_network
+
+SHIPPED = "rotDigits-p4sa*"
+
+
+def command(monkeypatch, *arguments):
+    """Run `python -m training.predict` in this process; gives the exit code."""
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("training.predict", run_name="__main__")
+    return end.value.code
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """The first test images of rotDigits as files, and their labels."""
+    test = datasets.load("rotDigits").test.head(70)
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for index, image in enumerate(test.images):
+        Image.fromarray(image[0].numpy()).save(folder / f"{index:02d}.png")
+    return folder, test
+
+
+def test_probabilities_are_those_of_the_network_on_the_loader_s_batches(digits):
+    folder, test = digits
+    network = models.create_model("p4sa", "rotDigits", pretrained=True).eval()
+    info = datasets.INFO["rotDigits"]
+    loader = datasets.make_loader(test, info, 7, device="cpu", shuffle=False, seed=0)
+    with torch.no_grad():
+        expected = torch.cat([network(x).softmax(1) for x, _ in loader])
+    found = training.predict(network.pretrained_config["name"], folder)  # two batches
+    got = torch.tensor([[one.probabilities[str(c)] for c in range(10)] for one in found])
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    right = sum(one.label == str(int(y)) for one, y in zip(found, test.labels, strict=True))
+    assert right > 0.8 * len(test)
+    assert [one.file.name for one in found] == [f"{i:02d}.png" for i in range(70)]
+
+
+def test_the_command_prints_a_line_each_and_writes_all_probabilities(
+    digits, tmp_path, capsys, monkeypatch
+):
+    folder, _ = digits
+    table = tmp_path / "out.csv"
+    arguments = [SHIPPED, folder / "03.png", folder / "05.png", "--top", 2, "--csv", table]
+    assert command(monkeypatch, *arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0].startswith(f"{folder / '03.png'}: ")
+    assert lines[0].count("%") == 2
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == 2 and list(rows[0]) == ["file", "class", *map(str, range(10))]
+    assert sum(float(rows[0][str(c)]) for c in range(10)) == pytest.approx(1, abs=1e-5)
+    assert rows[0]["class"] in lines[0]
+
+
+def test_a_run_of_ones_own_is_named_by_its_folder(run, configure, tmp_path):
+    results = run("epochs=1")
+    (folder,) = (tmp_path / "saved").iterdir()
+    Image.new("L", (30, 20), 100).save(tmp_path / "one.png")
+    (one,) = training.predict(folder, tmp_path / "one.png")
+    assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1]) == results
+
+
+@pytest.mark.parametrize(
+    "weights, image, words",
+    [
+        ("nothing", "ok.png", ("nothing is no run folder", "rotDigits-p4sa")),
+        (SHIPPED, "missing.png", ("missing.png", "no such file")),
+        (SHIPPED, "broken.png", ("broken.png cannot be read",)),
+        (SHIPPED, "empty", ("empty holds no image",)),
+    ],
+)
+def test_mistakes_end_in_one_line(tmp_path, capsys, monkeypatch, weights, image, words):
+    Image.new("L", (12, 12)).save(tmp_path / "ok.png")
+    (tmp_path / "broken.png").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    assert command(monkeypatch, weights, tmp_path / image) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and all(word in error for word in words), error
+
+
+def test_a_damaged_run_folder_is_one_line(tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"12345678")
+    with pytest.raises(UserError, match="not a readable safetensors file"):
+        load_network(tmp_path)
+
+
+def test_attention_is_drawn_for_every_image(digits, tmp_path, monkeypatch):
+    folder, _ = digits
+    maps = tmp_path / "maps"
+    assert command(monkeypatch, SHIPPED, folder / "03.png", "--attention", maps) == 0
+    (picture,) = maps.iterdir()
+    assert picture.name == "digits-03.png.png" and Image.open(picture).size[0] > 500

@@ -1,0 +1,109 @@
+"""Where a network looks, drawn over its images: attention that every pixel receives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from g_selfatt.nn import GroupSelfAttention, LiftSelfAttention, attention_maps
+from training.errors import UserError
+
+
+def received_attention(network: nn.Module, x: Tensor) -> Tensor:
+    """The attention that pixels receive in the last attention layer, 1 for what all get on average.
+
+    Summed over heads, group elements and query pixels, relative to attention that is spread evenly
+    over the keys of every query, so that pixels at the border, which fewer queries see, compare.
+
+    Args:
+        network: with attention layers of `g_selfatt.nn`.
+        x: images ``(B, C, H, W)``.
+
+    Returns:
+        ``(B, H, W)``; NaN where the network crops the image before that layer.
+
+    Raises:
+        UserError: the network has no attention.
+    """
+    strides: list[int] = []
+
+    def note(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        strides.append(round(args[0].shape[-1] / output.shape[-1]))
+
+    pools = [module for module in network.modules() if "Pool" in type(module).__name__]
+    hooks = [module.register_forward_hook(note) for module in pools]
+    try:
+        maps = attention_maps(network, x)
+    except ValueError as error:
+        raise UserError(f"attention: {error}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    name, attention = list(maps.items())[-1]
+    attention = attention.mean(dim=(1, 2))  # (B, H, W, keys)
+    attention = attention / attention.sum(dim=-1, keepdim=True)
+    layer = network.get_submodule(name)
+    to_keys = (
+        _of_image if isinstance(layer, (LiftSelfAttention, GroupSelfAttention)) else _of_window
+    )
+    received = to_keys(attention) / to_keys(_even(attention))
+    stride = torch.tensor(strides).prod().item()
+    size = [int(side * stride) for side in received.shape[-2:]]
+    covered = F.interpolate(received[:, None], size, mode="nearest")[:, 0]
+    margins = [(whole - part) // 2 for whole, part in zip(x.shape[-2:], size, strict=True)]
+    (top, left), (height, width) = margins, x.shape[-2:]
+    return F.pad(
+        covered,
+        (left, width - size[1] - left, top, height - size[0] - top),
+        value=torch.nan,
+    )
+
+
+def _of_image(attention: Tensor) -> Tensor:
+    """``(B, H, W, H·W)`` of queries → ``(B, H, W)`` of keys."""
+    return attention.sum(dim=(1, 2)).unflatten(-1, attention.shape[1:3])
+
+
+def _of_window(attention: Tensor) -> Tensor:
+    """``(B, H, W, k·k)`` of queries → ``(B, H, W)`` of keys."""
+    side = round(attention.shape[-1] ** 0.5)
+    windows = attention.flatten(1, 2).mT  # (B, k·k, H·W)
+    return F.fold(windows, attention.shape[1:3], side, padding=side // 2)[:, 0]
+
+
+def _even(attention: Tensor) -> Tensor:
+    inside = (attention > 0).to(attention.dtype)
+    return inside / inside.sum(dim=-1, keepdim=True)
+
+
+def draw(network: nn.Module, x: Tensor, files: Sequence[Path], folder: Path) -> None:
+    """Write one PNG for each image: the image, and the attention over it.
+
+    Pictures are called after the last folder and the name of the image file.
+
+    Args:
+        network: with attention layers.
+        x: the prepared images ``(B, C, H, W)``.
+        files: their files, whose names the pictures get.
+        folder: made where it is not there.
+    """
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    maps = received_attention(network, x)
+    for image, attention, file in zip(x, maps, files, strict=True):
+        image = image - image.min()
+        image = (image / image.max().clamp(min=1e-6)).permute(1, 2, 0)
+        figure = Figure(figsize=(7, 3.2), layout="constrained")
+        plain, over = figure.subplots(1, 2)
+        for axes in (plain, over):
+            axes.imshow(image.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1)
+            axes.set_axis_off()
+        shown = over.imshow(attention.numpy(), cmap="magma", alpha=0.6)
+        figure.colorbar(shown, ax=over, label="attention received (1: even)")
+        plain.set_title(file.name, fontsize=9)
+        figure.savefig(folder / ("-".join(file.parts[-2:]) + ".png"), dpi=120)
