@@ -38,7 +38,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
         "--backend",
         action="append",
         choices=CANDIDATES,
-        help=f"compared with the reference; may be repeated (streaming on cpu, triton on cuda). "
+        help=f"compared with the reference; may be repeated (numba on cpu, triton on cuda). "
         f"{FLEX} is PyTorch's FlexAttention, on cuda alone and without dropout",
     )
     parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda (%(default)s)")

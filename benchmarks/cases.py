@@ -8,7 +8,7 @@ from benchmarks.steps import NetworkStep
 
 REFERENCE = "reference"
 FLEX = "flex"  # no backend of the library: `benchmarks.flex` makes it one
-OURS = {"cpu": "streaming", "cuda": "triton"}
+OURS = {"cpu": "numba", "cuda": "triton"}
 """What is measured against it on each device, unless one is named."""
 
 

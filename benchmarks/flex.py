@@ -23,7 +23,7 @@ LEAST_CHANNELS = 16  # of what FlexAttention compiles on CUDA
 
 def register() -> None:
     """Make it a backend of this process, which layers can name."""
-    BACKENDS[FLEX] = Backend(FLEX, lambda inputs: None, lambda inputs: False, attend)
+    BACKENDS[FLEX] = Backend(FLEX, attend, is_worth_it=lambda inputs: False)
 
 
 def attend(inputs: AttentionInputs) -> Tensor:

@@ -110,7 +110,7 @@ def attention_work(layer: SelfAttention, x: Tensor) -> Work:
     parts = 2 if layer.lifting else 3  # rows, columns, and the group
     depth = 2 * (channels // parts)
     pixels = size[0] * size[1]
-    window = layer.extent.window(*size)
+    window = layer.neighbourhood.window(*size)
     pairs = pairs_on_a_line(size[0], window[0]) * pairs_on_a_line(size[1], window[1])
     return count_attention(
         units=x.shape[0] * layer.num_heads,

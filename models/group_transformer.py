@@ -181,7 +181,7 @@ class GroupTransformer(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self.group = groups.get(group) if isinstance(group, str) else group
+        self.group = groups.get(group)
         if attention_type not in ATTENTION_TYPES:
             raise ValueError(
                 f"unknown attention_type {attention_type!r}; "
@@ -196,7 +196,10 @@ class GroupTransformer(nn.Module):
             if patch_size is None
             else (gnn.LiftLocalSelfAttention, gnn.GroupLocalSelfAttention)
         )
-        attention_options = {"positional_encoding": positional_encoding, "backend": backend}
+        attention_options: gnn.AttentionOptions = {
+            "positional_encoding": positional_encoding,
+            "backend": backend,
+        }
 
         self.input_dropout = nn.Dropout(input_dropout_rate)
         self.lifting_self_attention = lift(
@@ -248,7 +251,7 @@ class GroupTransformer(nn.Module):
             activation_function=activation_function,
         )
         self.transformer.append(gnn.Conv1x1(channels, num_classes, bias=False))
-        gnn.initialise(self, whitening_scale)
+        gnn.initialize(self, whitening_scale)
         if position_init_scale:
             for module in self.modules():
                 if isinstance(module, PositionMLP):

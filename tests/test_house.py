@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,65 @@ def test_arrows_point_down_only(package):
         assert set(imported(path)) & OURS <= ALLOWED[package], path
 
 
+FLOORS = ("groups", "functional", "backends", "nn", "testing")
+LOOKED_UP_AT_THE_CALL = {("g_selfatt.functional.attention", "g_selfatt.backends.registry")}
+"""The one arrow up: the public function takes its backend from the registry."""
+
+
+def arrows(root):
+    """(importing module, imported module) of a package, wherever in a file the import is."""
+    files = {path: path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py")}
+    names = {p: ".".join(x for x in (root.name, *n) if x != "__init__") for p, n in files.items()}
+    for path, name in names.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                within = [f"{node.module}.{alias.name}" for alias in node.names]
+                yield from ((name, x if x in names.values() else node.module) for x in within)
+            elif isinstance(node, ast.Import):
+                yield from ((name, alias.name) for alias in node.names)
+
+
+def misplaced(drawn):
+    """What is wrong with the arrows of the library: those that point up, and a circle."""
+    drawn = {(a, b) for a, b in drawn if b.startswith("g_selfatt.")} - LOOKED_UP_AT_THE_CALL
+    drawn = {(a, b) for a, b in drawn if a != "g_selfatt"}
+    floor = {x: FLOORS.index(x.split(".")[1]) for arrow in drawn for x in arrow}
+    wrong = [(a, b) for a, b in drawn if floor[a] < floor[b]]
+    sorter = TopologicalSorter()
+    for a, b in drawn:
+        sorter.add(a, b)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        wrong.append(error.args[1])
+    return wrong
+
+
+def test_the_floors_of_the_library():
+    """Groups below functional below backends below nn, type annotations included; no circle."""
+    drawn = set(arrows(REPOSITORY / "g_selfatt"))
+    assert drawn >= LOOKED_UP_AT_THE_CALL
+    assert not misplaced(drawn)
+    assert misplaced({*drawn, ("g_selfatt.groups.group", "g_selfatt.nn.neighbourhood")})
+    assert misplaced({*drawn, ("g_selfatt.groups.group", "g_selfatt.groups.se2")})
+
+
 def test_the_library_needs_torch_alone():
-    """Numba and Triton, and what they need, are optional: imported on first use alone."""
+    """Numba and Triton, and what they need, are optional: imported on first use only.
+
+    typing_extensions, which torch needs, is for type checkers only: see `attention_layers`.
+    """
     names = {name for path in (REPOSITORY / "g_selfatt").rglob("*.py") for name in imported(path)}
     foreign = names - set(sys.stdlib_module_names) - {"g_selfatt"}
-    assert foreign <= {"torch", "numba", "llvmlite", "numpy", "filelock", "triton"}
+    assert foreign <= {
+        "torch",
+        "numba",
+        "llvmlite",
+        "numpy",
+        "filelock",
+        "triton",
+        "typing_extensions",
+    }
 
 
 def test_library_and_models_import_without_torchvision():

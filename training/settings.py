@@ -11,7 +11,7 @@ import datasets
 import models
 from config import KEYS
 from g_selfatt import groups
-from g_selfatt.backends import BACKENDS
+from g_selfatt.backends import check_backend_name
 from training.errors import ConfigError
 from training.keys_taken import network_keys, own_keys
 from training.values import check_values
@@ -81,10 +81,10 @@ def check(config: ConfigDict) -> None:
             f"({', '.join(filter(_on_grid, models.list_models()))}), got model={config.model}; use "
             "positional_encoding=mlp"
         )
-    if config.backend not in ("auto", *BACKENDS):
-        raise ConfigError(
-            f"backend: got {config.backend!r}, expected one of auto, {', '.join(BACKENDS)}"
-        )
+    try:
+        check_backend_name(config.backend)
+    except ValueError as error:
+        raise ConfigError(f"backend: {error}") from error
     if config.scheduler == "multistep" and not config.sched_decay_steps:
         raise ConfigError('sched_decay_steps: scheduler=multistep needs them, such as "(100,200)"')
     if config.scheduler == "multistep" and config.sched_decay_steps[-1] >= config.epochs:

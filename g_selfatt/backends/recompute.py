@@ -13,10 +13,21 @@ from torch.utils.checkpoint import checkpoint
 from g_selfatt.functional import reference
 from g_selfatt.functional.inputs import AttentionInputs
 
+WORTHWHILE_SCORES = 2**26  # 256 MB of float32, of which the reference keeps several copies
+
+
+def is_worth_it(inputs: AttentionInputs) -> bool:
+    """Where the reference's scores would be too many to keep."""
+    batch, heads, _, elements, height, width = inputs.query.shape
+    outputs, _, *window = inputs.positional_table.shape
+    keys = min(window[0], height) * min(window[1], width)
+    scores = batch * heads * outputs * elements**2 * height * width * keys
+    return outputs > 1 and scores > WORTHWHILE_SCORES
+
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, equal to the reference's."""
-    neighbourhood = reference.choose_neighbourhood(inputs.query, inputs.positional_table)
+    neighbourhood = reference.choose_neighbourhood(inputs)
     content = reference.content_scores(inputs, neighbourhood)
     outputs = [
         checkpoint(

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from g_selfatt.backends import numba, triton
+from g_selfatt.backends import numba, recompute, triton
 from g_selfatt.functional import reference
 from g_selfatt.functional.inputs import AttentionInputs
+
+
+def _always(inputs: AttentionInputs) -> bool:
+    return True
+
+
+def _everything(inputs: AttentionInputs) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -17,46 +25,57 @@ class Backend:
     """One implementation of `g_selfatt.functional.self_attention`.
 
     Attributes:
-        name: what users call it.
-        can_run: the reason why it cannot run these inputs, or None if it can.
-        is_worth_it: whether ``"auto"`` should take it for these inputs; only speed depends on it.
-        run: computes ``(B, heads, c, |H|, H, W)``.
+        name: the name that users call it by.
+        run: function that computes ``(B, heads, c, |H|, H, W)``.
+        can_run: function that gives the reason why it cannot run the inputs, or None if it can.
+        is_worth_it: function that says whether ``"auto"`` takes it for the inputs; only speed and
+            memory depend on it.
     """
 
     name: str
-    can_run: Callable[[AttentionInputs], str | None]
-    is_worth_it: Callable[[AttentionInputs], bool]
     run: Callable[[AttentionInputs], Tensor]
+    can_run: Callable[[AttentionInputs], str | None] = _everything
+    is_worth_it: Callable[[AttentionInputs], bool] = _always
 
 
-# In the order in which "auto" tries them.
+# In the order in which "auto" tries them; the last runs everything and is always worth it.
 BACKENDS = {
     backend.name: backend
     for backend in (
-        Backend("triton", triton.can_run, triton.is_worth_it, triton.attend),
-        Backend("streaming", numba.can_run, numba.is_worth_it, numba.attend),
-        Backend("reference", reference.can_run, reference.is_worth_it, reference.attend),
+        Backend("triton", triton.attend, triton.can_run, triton.is_worth_it),
+        Backend("numba", numba.attend, numba.can_run),
+        Backend("recompute", recompute.attend, is_worth_it=recompute.is_worth_it),
+        Backend("reference", reference.attend),
     )
 }
+STREAMING = ("numba", "recompute")
+"""What the name ``"streaming"`` stands for: the first of these that can run."""
 
 
 def check_backend_name(name: str) -> None:
-    """ValueError with the valid choices unless ``name`` is ``"auto"`` or a backend."""
-    if name != "auto" and name not in BACKENDS:
+    """Raise ValueError with the valid choices unless ``name`` is one of them."""
+    if name not in ("auto", "streaming", *BACKENDS):
         raise ValueError(f"unknown backend {name!r}; choose one of auto, {', '.join(BACKENDS)}")
 
 
 def select_backend(name: str, inputs: AttentionInputs) -> Backend:
-    """The backend called ``name``, or for ``"auto"`` the first that can run ``inputs``.
+    """The backend of a name; for ``"auto"`` the first that can run the inputs and is worth it.
+
+    Args:
+        name: ``"auto"``, a key of `BACKENDS`, or ``"streaming"``: ``"numba"`` where that can run,
+            else ``"recompute"``.
+        inputs: the arguments of the attention.
 
     Raises:
         ValueError: an unknown name, or one that cannot run the inputs: the message says why.
     """
     check_backend_name(name)
-    if name != "auto":
-        reason = BACKENDS[name].can_run(inputs)
-        if reason is not None:
-            raise ValueError(f"backend {name!r} cannot run this: {reason}")
-        return BACKENDS[name]
-    # The reference comes last, runs everything and is always worth it.
-    return next(b for b in BACKENDS.values() if b.can_run(inputs) is None and b.is_worth_it(inputs))
+    if name == "auto":
+        candidates = [b for b in BACKENDS.values() if b.can_run(inputs) is None]
+        return next(b for b in candidates if b.is_worth_it(inputs))
+    if name == "streaming":
+        return next(BACKENDS[one] for one in STREAMING if BACKENDS[one].can_run(inputs) is None)
+    reason = BACKENDS[name].can_run(inputs)
+    if reason is not None:
+        raise ValueError(f"backend {name!r} cannot run this: {reason}")
+    return BACKENDS[name]

@@ -39,22 +39,23 @@ def self_attention(
     """Self-attention on the plane or on a group, with positions that the group acts on.
 
     Args:
-        query, key, value: ``(B, heads, c, G, H, W)``; G = 1 for a map on the plane (lifting),
+        query, key, value: maps ``(B, heads, c, G, H, W)``; G = 1 for a map on the plane (lifting),
             G = |H| for a map on the group. The first channels of the query meet ``P``, the
             last meet ``E``; all of them meet the key.
-        positional_table: P, ``(|H|, d, K_h, K_w)``: the encoding of every offset of an odd window,
-            acted on by every h; d ≤ c.
-        group_embedding: E, ``(|H|, e)`` with e ≤ c; None for lifting.
-        group_index: φ as rows of E, ``(|H| of h, G of g, G of m)`` int64; None for lifting.
-        scale: what the scores are multiplied with, 1/√(input channels) in the paper.
-        dropout_rate: probability with which an attention weight is dropped, in [0, 1).
-        backend: ``"auto"`` or the name of a backend.
+        positional_table: table P, ``(|H|, d, K_h, K_w)``: the encoding of every offset of an odd
+            window, acted on by every h; d ≤ c.
+        group_embedding: embedding E, ``(rows, e)`` with e ≤ c; None for lifting.
+        group_index: table φ of rows of E, ``(|H| of h, G of g, G of m)`` int64; None for lifting.
+        scale: factor on the scores, 1/√(input channels) in the paper.
+        dropout_rate: probability of dropping an attention weight, in [0, 1).
+        backend: name of the implementation, ``"auto"`` or one of `g_selfatt.backends.BACKENDS`.
 
     Returns:
         ``(B, heads, c, |H|, H, W)``.
 
     Raises:
-        ValueError: shapes that do not fit, an unknown backend, or one that cannot run this.
+        ValueError: shapes, dtypes or devices that do not fit, an index that is no row of the
+            embedding, an unknown backend, or one that cannot run this.
     """
     inputs = AttentionInputs(
         query, key, value, positional_table, group_embedding, group_index, scale, dropout_rate
@@ -66,10 +67,13 @@ def self_attention(
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Within it, all attention runs on one backend, whatever the layers were given.
+    """Run all attention on one backend, whatever the layers were given.
 
         with use_backend("reference"):
             expected = network(x)
+
+    Args:
+        name: ``"auto"`` or one of `g_selfatt.backends.BACKENDS`.
 
     Raises:
         ValueError: an unknown name.

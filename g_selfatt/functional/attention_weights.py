@@ -1,4 +1,4 @@
-"""The weights of the attention themselves, to look at: what each pixel looks at, and where."""
+"""The weights of the attention, for pictures of what each pixel looks at."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def attention_weights(
     group_index: Tensor | None = None,
     *,
     scale: float,
-    absolute: bool = False,
+    whole_image: bool = False,
 ) -> Tensor:
     """How much output element h at pixel i looks at each key pixel j, without dropout.
 
@@ -37,7 +37,7 @@ def attention_weights(
 
     Args:
         query, key, positional_table, group_embedding, group_index, scale: as in `self_attention`.
-        absolute: what the keys are. False: the offsets of the window, ``A[..., r * K_w + s]``
+        whole_image: kind of the keys. False: the offsets of the window, ``A[..., r * K_w + s]``
             belongs to the key at ``i + (r − K_h // 2, s − K_w // 2)``, 0 where that lies outside
             the image. True: the pixels of the image, ``A[..., r * W + s]`` belongs to the key at
             (r, s); the table must be ``(|H|, d, 2H − 1, 2W − 1)``.
@@ -49,29 +49,32 @@ def attention_weights(
     Raises:
         ValueError: shapes that do not fit.
     """
-    AttentionInputs(query, key, key, positional_table, group_embedding, group_index, scale, 0.0)
-    every_offset = tuple(2 * side - 1 for side in query.shape[-2:])
-    if absolute and positional_table.shape[-2:] != every_offset:
+    inputs = AttentionInputs(
+        query, key, key, positional_table, group_embedding, group_index, scale, 0.0
+    )
+    if whole_image and positional_table.shape[-2:] != inputs.every_offset:
         raise ValueError(
-            f"absolute keys need a positional_table of every offset, (|H|, d, "
-            f"{every_offset[0]}, {every_offset[1]}), got {tuple(positional_table.shape)}"
+            f"keys of the whole image need a positional_table of every offset, (|H|, d, "
+            f"{', '.join(map(str, inputs.every_offset))}), got {tuple(positional_table.shape)}"
         )
     dtype = torch.promote_types(query.dtype, torch.float32)
     q, key, table = query.to(dtype) * scale, key.to(dtype), positional_table.to(dtype)
-    kind = WholeImage if absolute else Window
+    kind = WholeImage if whole_image else Window
     neighbourhood = kind(q, table[:1])
     keys = neighbourhood.gather(key)  # (B, heads, c, m, y, x, i, j): a view
     batch, heads, _, _, *pixels = keys.shape
     weights = q.new_zeros(batch, heads, len(table), *pixels)
     for g in range(q.shape[3]):
         q_g = q[:, :, :, g : g + 1]
-        content = _content_scores(q_g.squeeze(3), keys, neighbourhood.outside)
-        for h in range(len(table)):  # of WholeImage, the table of one h alone: it is a large copy
+        content = _content_scores(q_g.squeeze(3), keys)
+        for h in range(len(table)):  # the table of one h only: of WholeImage it is a large copy
             scores = content + positional_scores(q_g, kind(q, table[h : h + 1]).table)[:, :, 0]
             if group_embedding is not None and group_index is not None:
                 embedding = group_embedding.to(dtype)[group_index[h, g]][None, None]  # (1, 1, m, e)
                 of_group = group_scores(q_g, embedding)[:, :, 0, 0]  # (B, heads, y, x, m)
                 scores += of_group.movedim(-1, 2)[..., None, None]
+            if neighbourhood.outside is not None:
+                scores.masked_fill_(neighbourhood.outside, -torch.inf)
             # The softmax of (B, heads, m, y, x, i, j) over (m, i, j), in place.
             scores.sub_(scores.amax(dim=(2, 5, 6), keepdim=True)).exp_()
             weights[:, :, h] += scores.sum(dim=2) / scores.sum(dim=(2, 5, 6))[..., None, None]
@@ -80,12 +83,12 @@ def attention_weights(
     return weights.flatten(-2)
 
 
-def _content_scores(query: Tensor, keys: Tensor, outside: Tensor | None) -> Tensor:
-    """q[i]·k[m,j] of one query element, and −∞ for keys outside: ``(B, heads, m, y, x, i, j)``.
+def _content_scores(query: Tensor, keys: Tensor) -> Tensor:
+    """q[i]·k[m,j] of one query element: ``(B, heads, m, y, x, i, j)``.
 
     Channel by channel: as a matrix product it would copy every key once for each of its queries.
     """
     scores = keys.new_zeros(keys[:, :, 0].shape)
     for q, k in zip(query.unbind(2), keys.unbind(2), strict=True):
         scores.addcmul_(q[:, :, None, ..., None, None], k)
-    return scores if outside is None else scores.masked_fill_(outside, -torch.inf)
+    return scores

@@ -1,19 +1,16 @@
 """φ(h, g, m): which row of the group embedding E a query at g and a key at m meet in output h.
 
 A group self-attention layer is equivariant exactly when φ depends on h, g and m through relative
-elements alone. The published choices are all here by name, with what each of them does.
+elements only. The published choices are here by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from g_selfatt.groups import Group
+from g_selfatt.groups import Group
 
 
 def group_index(group: Group, group_encoding: str = "equivariant") -> Tensor:
@@ -35,7 +32,7 @@ def group_index(group: Group, group_encoding: str = "equivariant") -> Tensor:
 
     Args:
         group: the group.
-        group_encoding: one of the four names.
+        group_encoding: name of φ, one of the four.
 
     Returns:
         ``(|H| of h, |H| of g, |H| of m)`` int64 row numbers.
@@ -47,7 +44,7 @@ def group_index(group: Group, group_encoding: str = "equivariant") -> Tensor:
         raise ValueError(
             f"unknown group_encoding {group_encoding!r}; choose one of {', '.join(_ENCODINGS)}"
         )
-    x = torch.arange(group.num_elements)
+    x = group.elements
     h, g, m = x[:, None, None], x[None, :, None], x[None, None, :]
     table = _ENCODINGS[group_encoding](group, h, g, m)
     return table.expand(len(x), len(x), len(x)).contiguous()

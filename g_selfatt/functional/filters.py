@@ -6,13 +6,11 @@ the weights to the filter of that element. What the positional table is to atten
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from g_selfatt.groups import Group
+from g_selfatt.groups import Group
+from g_selfatt.groups.tables import cached_table
 
 
 def filter_sampling(
@@ -30,27 +28,26 @@ def filter_sampling(
     Args:
         group: the group that acts.
         kernel_size: side K of the square filter.
-        dtype, device: of the result.
+        dtype, device: dtype and device of the result.
 
     Returns:
         ``(|H|, K², K²)``, offsets row-major; shared between calls, not to be written to.
     """
-    tables, kind = group.offset_tables, ("filters", kernel_size, dtype, str(device))
-    if kind not in tables:
-        # The table outlives the call, so it must not become an inference tensor by accident.
-        with torch.inference_mode(False):
-            radius = (kernel_size - 1) / 2
-            line = torch.arange(kernel_size, dtype=torch.float64) - radius
-            offsets = torch.cartesian_prod(line, line).T  # (2, K²)
-            inverses = group.inverse_table.tolist()
-            turned = torch.stack([group.left_action_on_Rd(h, offsets) for h in inverses])
-            # The product of two hat functions is bilinear interpolation, and 0 or 1 on the grid.
-            distance = (offsets[:, :, None] - turned[:, :, None, :]).abs()  # (|H|, 2, K², K²)
-            sampling = (1 - distance).clamp_min(0).prod(dim=1)
-            if len(group.grid_elements) < group.num_elements:
-                sampling = sampling * (offsets.square().sum(dim=0) <= radius**2)
-            tables[kind] = sampling.to(device=device, dtype=dtype)
-    return tables[kind]
+
+    def compute() -> Tensor:
+        radius = (kernel_size - 1) / 2
+        line = torch.arange(kernel_size, dtype=torch.float64, device="cpu") - radius
+        offsets = torch.cartesian_prod(line, line).T  # (2, K²)
+        inverses = group.inverse_table.tolist()
+        turned = torch.stack([group.left_action_on_Rd(h, offsets) for h in inverses])
+        # The product of two hat functions is bilinear interpolation, and 0 or 1 on the grid.
+        distance = (offsets[:, :, None] - turned[:, :, None, :]).abs()  # (|H|, 2, K², K²)
+        sampling = (1 - distance).clamp_min(0).prod(dim=1)
+        if len(group.grid_elements) < group.num_elements:
+            sampling = sampling * (offsets.square().sum(dim=0) <= radius**2)
+        return sampling.to(device=device, dtype=dtype)
+
+    return cached_table(group, ("filters", kernel_size, dtype, str(device)), compute)
 
 
 def lifting_filters(group: Group, weight: Tensor) -> Tensor:
@@ -58,7 +55,7 @@ def lifting_filters(group: Group, weight: Tensor) -> Tensor:
 
     Args:
         group: the group.
-        weight: ``(O, I, K, K)``.
+        weight: filters ``(O, I, K, K)``.
 
     Returns:
         ``(O, |H| of h, I, K, K)``; entry ``[o, h, i]`` is ``weight[o, i]`` at ``h·δ``.
@@ -73,8 +70,8 @@ def group_filters(group: Group, weight: Tensor) -> Tensor:
 
     Args:
         group: the group.
-        weight: ``(O, I, |H|, K, K)``; index t of the group axis carries ``u_t = t⁻¹``, as that of a
-            feature map does.
+        weight: filters ``(O, I, |H|, K, K)``; index t of the group axis carries ``u_t = t⁻¹``, as
+            that of a feature map does.
 
     Returns:
         ``(O, |H| of h, I, |H| of m, K, K)``; entry ``[o, h, i, m]`` is ``weight[o, i, t]`` at
@@ -84,7 +81,7 @@ def group_filters(group: Group, weight: Tensor) -> Tensor:
     acted = torch.einsum("hde,oite->oihtd", sampling, weight.flatten(-2))
     # The pair (h, t) that lands on (h, m): t = m·h⁻¹, the table of group_encoding="equivariant".
     times, inverse = group.multiplication_table, group.inverse_table
-    h = torch.arange(group.num_elements)
+    h = group.elements
     pairs = (h[:, None] * group.num_elements + times[:, inverse].T).flatten().to(weight.device)
     filters = acted.flatten(2, 3).index_select(2, pairs)  # (O, I, |H|·|H|, K²)
     filters = filters.unflatten(2, (group.num_elements, -1)).transpose(1, 2)

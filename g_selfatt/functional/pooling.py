@@ -1,4 +1,4 @@
-"""From a map on the group to numbers that do not change when the input turns."""
+"""Pooling of a map on the group to numbers that do not change when the input turns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def invariant_pooling(signal: Tensor) -> Tensor:
     The end of the networks of Romero & Cordonnier (2021).
 
     Args:
-        signal: ``(B, C, |H|, H, W)``.
+        signal: map on the group, ``(B, C, |H|, H, W)``.
 
     Returns:
         ``(B, C)``, invariant to the group.

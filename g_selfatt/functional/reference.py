@@ -13,30 +13,17 @@ from torch import Tensor
 from g_selfatt.functional.inputs import AttentionInputs
 
 
-def can_run(inputs: AttentionInputs) -> str | None:
-    """Always None: this runs everywhere."""
-    return None
-
-
-def is_worth_it(inputs: AttentionInputs) -> bool:
-    """Always true: it is what is left."""
-    return True
-
-
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, to be read beside its equations."""
-    neighbourhood = choose_neighbourhood(inputs.query, inputs.positional_table)
+    neighbourhood = choose_neighbourhood(inputs)
     content = content_scores(inputs, neighbourhood)
     return attend_from_content(inputs, neighbourhood, content, slice(None))
 
 
 def content_scores(inputs: AttentionInputs, neighbourhood: Neighbourhood) -> Tensor:
-    """q[g,i]·k[m,j] · scale, and −∞ for keys outside the image: ``(b, n, g, y, x, m, i, j)``."""
+    """q[g,i]·k[m,j] · scale: ``(b, n, g, y, x, m, i, j)``."""
     keys = neighbourhood.gather(inputs.key)
-    scores = torch.einsum("bncgyx,bncmyxij->bngyxmij", inputs.query * inputs.scale, keys)
-    if neighbourhood.outside is None:
-        return scores
-    return scores.masked_fill(neighbourhood.outside[:, :, None], -torch.inf)
+    return torch.einsum("bncgyx,bncmyxij->bngyxmij", inputs.query * inputs.scale, keys)
 
 
 def positional_scores(query: Tensor, table: Tensor) -> Tensor:
@@ -61,21 +48,18 @@ def attend_from_content(
     if inputs.group_embedding is not None and inputs.group_index is not None:
         embedding = inputs.group_embedding[inputs.group_index[elements]]
         scores = scores + group_scores(q, embedding)[..., None, None]
+    if neighbourhood.outside is not None:
+        scores.masked_fill_(neighbourhood.outside[:, :, None], -torch.inf)
     attention = scores.flatten(-3).softmax(dim=-1).unflatten(-1, scores.shape[-3:])
     attention = F.dropout(attention, inputs.dropout_rate).sum(dim=3)  # over the query element g
     values = neighbourhood.gather(inputs.value)
     return torch.einsum("bnhyxmij,bncmyxij->bnchyx", attention, values)
 
 
-def choose_neighbourhood(query: Tensor, table: Tensor) -> Neighbourhood:
-    """The keys that a query ``(B, heads, c, G, H, W)`` meets through a table of offsets."""
-    size = query.shape[-2:]
-    # Offsets that no two pixels of the image have never meet anything.
-    window = [min(k, 2 * n - 1) for k, n in zip(table.shape[-2:], size, strict=True)]
-    top, left = ((k - w) // 2 for k, w in zip(table.shape[-2:], window, strict=True))
-    table = table[..., top : top + window[0], left : left + window[1]]
-    every_pair = all(w == 2 * n - 1 for w, n in zip(window, size, strict=True))
-    return WholeImage(query, table) if every_pair else Window(query, table)
+def choose_neighbourhood(inputs: AttentionInputs) -> Neighbourhood:
+    """The keys that a query meets."""
+    kind = WholeImage if inputs.whole_image else Window
+    return kind(inputs.query, inputs.positional_table)
 
 
 class Window:

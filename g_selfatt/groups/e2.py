@@ -18,10 +18,10 @@ class E2(Group):
     (row, col) → (row, −col) has a vertical line; with an axis, every mirror's line is turned by it.
 
     Args:
-        num_elements: the total 2n, even.
-        axis: degrees, counter-clockwise, by which the lines of the mirrors are turned. Lines 180°/n
-            apart are of the same group, so axis is taken modulo that. ``E2(2, axis=90)`` mirrors
-            up and down, ``E2(2, axis=45)`` transposes.
+        num_elements: number of elements 2n, even.
+        axis: angle in degrees, counter-clockwise, by which the lines of the mirrors are turned.
+            Lines 180°/n apart are of the same group, so axis is taken modulo that.
+            ``E2(2, axis=90)`` mirrors up and down, ``E2(2, axis=45)`` transposes.
 
     Raises:
         ValueError: an odd number of elements, or fewer than two.
@@ -34,11 +34,13 @@ class E2(Group):
             )
         n = self.num_rotations = num_elements // 2
         self.axis = Fraction(axis) % Fraction(180, n)
-        mirror, k = torch.arange(num_elements) // n, torch.arange(num_elements) % n
+        element = torch.arange(num_elements, device="cpu")
+        mirror, k = element // n, element % n
         # With M = R(α)·diag(1, −1): R(a)·Mˢ · R(b)·Mᵗ = R(a + (−1)ˢb)·Mˢ⁺ᵗ, as M·R(b) = R(−b)·M.
         rotation = (k[:, None] + (1 - 2 * mirror[:, None]) * k) % n
         # A mirror whose line is turned by the axis turns twice as far what the first one mirrors.
-        mirrored = rotation_matrices(n, self.axis / 180) * torch.tensor([1.0, -1.0])
+        signs = torch.tensor([1.0, -1.0], device="cpu")  # the second column changes sign
+        mirrored = rotation_matrices(n, self.axis / 180) * signs
         name = "mz2" if n == 1 else f"p{n}m"
         super().__init__(
             name=f"{name}@{float(self.axis):g}" if self.axis else name,

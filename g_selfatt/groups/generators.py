@@ -30,10 +30,13 @@ def from_generators(generators: Sequence[Tensor | Sequence[Sequence[float]]]) ->
         ValueError: a matrix that is not orthogonal, or matrices that generate a group of more than
             64 rotations or no finite one.
     """
-    matrices = [torch.as_tensor(matrix, dtype=torch.float64) for matrix in generators]
+    matrices = [torch.as_tensor(matrix, dtype=torch.float64, device="cpu") for matrix in generators]
     for matrix in matrices:
         if matrix.shape != (2, 2) or not torch.allclose(
-            matrix @ matrix.T, torch.eye(2, dtype=torch.float64), rtol=0, atol=TOLERANCE
+            matrix @ matrix.T,
+            torch.eye(2, dtype=torch.float64, device="cpu"),
+            rtol=0,
+            atol=TOLERANCE,
         ):
             raise ValueError(f"expected orthogonal 2×2 matrices, got {matrix.tolist()}")
     # The first column of R(θ), and of R(θ)·diag(1, −1), is (cos θ, sin θ).

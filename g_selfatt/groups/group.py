@@ -6,7 +6,7 @@ these two tables, so that no angle is ever compared and nothing depends on round
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import torch
 from torch import Tensor
@@ -25,17 +25,18 @@ class Group:
     Subclass it, or call it, with a table and matrices of your own to make a new group.
 
     Args:
-        name: how the group is called, e.g. ``"p4m"``.
-        multiplication_table: ``(|H|, |H|)`` integers; entry ``[a, b]`` is the index of a·b.
-        matrices: ``(|H|, 2, 2)`` float64, acting on (row, col); multiples of 90° must be exact.
+        name: name of the group, e.g. ``"p4m"``.
+        multiplication_table: table of ``(|H|, |H|)`` integers; ``[a, b]`` is the index of a·b.
+        matrices: matrices ``(|H|, 2, 2)`` float64 that act on (row, col); multiples of 90° must be
+            exact.
 
     Raises:
         ValueError: the tables are not a group, or the matrices do not multiply as the table does.
     """
 
     num_rotations: int | None = None
-    """n if the elements are the n rotations by 2πk/n, alone or followed by the same n after a
-    mirror; None for any other order. ``group_encoding="paper"`` is only defined for this order."""
+    """n if the elements are the n rotations by 2πk/n, or these, then the same n after a mirror;
+    None for any other order. ``group_encoding="paper"`` is only defined for this order."""
 
     def __init__(self, name: str, multiplication_table: Tensor, matrices: Tensor) -> None:
         self.name = name
@@ -44,9 +45,9 @@ class Group:
         self.identity = _find_identity(name, self.multiplication_table)
         self.inverse_table = (self.multiplication_table == self.identity).int().argmax(dim=1)
         _check_homomorphism(name, self.multiplication_table, self.matrices)
-        # What `acted_offsets` and `filter_sampling` have computed. A dict, because torch.compile
-        # sees through one: a network that has run once has its tables as constants of the graph.
-        self.offset_tables: dict[tuple[object, ...], Tensor] = {}
+        # For `cached_table`. A dict, because torch.compile sees through one: a network that has run
+        # once has its tables as constants of the graph.
+        self._tables: dict[Hashable, Tensor] = {}
 
     @property
     def num_elements(self) -> int:
@@ -56,7 +57,7 @@ class Group:
     @property
     def elements(self) -> Tensor:
         """The elements ``(|H|,)``: the integers 0 … |H|−1."""
-        return torch.arange(self.num_elements)
+        return torch.arange(self.num_elements, device="cpu")
 
     @property
     def grid_elements(self) -> tuple[int, ...]:
@@ -70,7 +71,7 @@ class Group:
 
         Args:
             h: group element.
-            pp: ``(2, …)`` positions (row, col), in any unit.
+            pp: positions (row, col), ``(2, …)``, in any unit.
 
         Returns:
             ``(2, …)``, of the dtype of ``pp``.
@@ -99,7 +100,7 @@ class Group:
         Exact for the elements that map the pixel grid to itself, bilinear for the others.
 
         Args:
-            signal: ``(B, C, H, W)`` on the plane or ``(B, C, |H|, H, W)`` on the group.
+            signal: map ``(B, C, H, W)`` on the plane or ``(B, C, |H|, H, W)`` on the group.
             h: group element.
 
         Returns:
@@ -144,8 +145,8 @@ class Group:
             ValueError: they are not a subgroup; the message says what is missing.
         """
         chosen = self._closed(elements)
-        position = torch.full((self.num_elements,), -1)
-        position[chosen] = torch.arange(len(chosen))
+        position = torch.full((self.num_elements,), -1, device="cpu")
+        position[chosen] = torch.arange(len(chosen), device="cpu")
         table = position[self.multiplication_table[chosen][:, chosen]]
         return Group(f"{self.name}{chosen}", table, self.matrices[chosen])
 
@@ -183,7 +184,7 @@ def _closure(table: list[list[int]], elements: Iterable[int]) -> frozenset[int]:
 def _find_identity(name: str, table: Tensor) -> int:
     """The identity of the table; ValueError where the table is not that of a group."""
     size = len(table)
-    numbers = torch.arange(size)
+    numbers = torch.arange(size, device="cpu")
     if table.shape != (size, size) or not (table.sort(dim=1).values == numbers).all():
         raise ValueError(
             f"group {name}: every row of the multiplication table must list 0 … {size - 1} once, "

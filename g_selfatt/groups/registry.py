@@ -13,14 +13,14 @@ _ROTATIONS = r"z2|p(?P<p>[1-9]\d*)|c(?P<other>[1-9]\d*)"
 _MIRRORS = r"(mz2|p(?P<p>[1-9]\d*)m|d(?P<other>[1-9]\d*))(@(?P<axis>\d+(\.\d+)?))?"
 
 
-def get(name: str) -> Group:
-    """The group called ``name``.
+def get(name: str | Group) -> Group:
+    """The group of a name.
 
     Args:
-        name: in any case: ``"z2"`` (translations alone), ``"mz2"`` (with a mirror), ``"pN"``
+        name: name in any case: ``"z2"`` (translations only), ``"mz2"`` (with a mirror), ``"pN"``
             (N rotations) or ``"pNm"`` (N rotations with mirrors); ``"cN"`` and ``"dN"``, the cyclic
             and dihedral groups, are the same two. A group with mirrors may end in ``"@A"``: their
-            lines are turned by A degrees (`E2`).
+            lines are turned by A degrees (`E2`). A group is returned as it is.
 
     Returns:
         A new group.
@@ -28,6 +28,8 @@ def get(name: str) -> Group:
     Raises:
         ValueError: the name is none of these.
     """
+    if isinstance(name, Group):
+        return name
     match = re.fullmatch(_ROTATIONS, name.lower()) or re.fullmatch(_MIRRORS, name.lower())
     if match is None:
         raise ValueError(

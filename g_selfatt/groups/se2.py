@@ -16,7 +16,7 @@ class SE2(Group):
     """The n rotations by 2πk/n, in this order: pn, and z2 for n = 1.
 
     Args:
-        num_elements: n, at least 1.
+        num_elements: number of elements n, at least 1.
 
     Raises:
         ValueError: fewer than one element.
@@ -26,7 +26,7 @@ class SE2(Group):
         if num_elements < 1:
             raise ValueError(f"SE2 needs at least 1 element, got {num_elements}")
         self.num_rotations = num_elements
-        k = torch.arange(num_elements)
+        k = torch.arange(num_elements, device="cpu")
         super().__init__(
             name="z2" if num_elements == 1 else f"p{num_elements}",
             multiplication_table=(k[:, None] + k) % num_elements,
@@ -47,7 +47,7 @@ def rotation_matrices(n: int, first: Fraction = Fraction(0)) -> Tensor:
     """
     turns = [(Fraction(k, n) + first) % 1 for k in range(n)]
     pairs = [_cosine_and_sine(turn.numerator, turn.denominator) for turn in turns]
-    return torch.tensor([[[c, -s], [s, c]] for c, s in pairs], dtype=torch.float64)
+    return torch.tensor([[[c, -s], [s, c]] for c, s in pairs], dtype=torch.float64, device="cpu")
 
 
 def _cosine_and_sine(k: int, n: int) -> tuple[float, float]:

@@ -16,8 +16,8 @@ def transform_plane(signal: Tensor, matrix: Tensor) -> Tensor:
     """Act on a signal by a rotation or mirror about its centre: ``f'(p) = f(M⁻¹p)``.
 
     Args:
-        signal: ``(…, H, W)``.
-        matrix: ``(2, 2)`` orthogonal, on (row, col).
+        signal: map of shape ``(…, H, W)``.
+        matrix: orthogonal matrix ``(2, 2)`` on (row, col).
 
     Returns:
         ``(…, H, W)``, or ``(…, W, H)`` for an exact quarter turn. A matrix that maps the grid to

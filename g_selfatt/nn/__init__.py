@@ -16,16 +16,17 @@ from g_selfatt.nn.elementary import (
     LayerNorm,
     Swish,
     choose,
-    initialise,
+    initialize,
 )
 from g_selfatt.nn.pooling import AvgPool, MaxPool
-from g_selfatt.nn.self_attention import POSITIONAL_ENCODINGS
+from g_selfatt.nn.self_attention import POSITIONAL_ENCODINGS, AttentionOptions
 from g_selfatt.nn.transformer_block import TransformerBlock
 
 __all__ = [
     "ACTIVATIONS",
     "NORMS",
     "POSITIONAL_ENCODINGS",
+    "AttentionOptions",
     "AvgPool",
     "Conv1x1",
     "Crop",
@@ -41,5 +42,5 @@ __all__ = [
     "TransformerBlock",
     "attention_maps",
     "choose",
-    "initialise",
+    "initialize",
 ]

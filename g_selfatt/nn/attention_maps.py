@@ -1,4 +1,4 @@
-"""The attention maps of a whole network, without a change to it."""
+"""The attention maps of a whole network, through hooks on its layers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def attention_maps(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
     no gradient.
 
     Args:
-        network: any module that holds attention layers of `g_selfatt.nn`, or is one.
-        x: its input.
+        network: module that holds attention layers of `g_selfatt.nn`, or is one.
+        x: input of the network.
 
     Returns:
         By the name of the layer in ``network.named_modules()``, in the order in which they run: the

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.functional.filters import group_filters, lifting_filters
-from g_selfatt.groups import Group
+from g_selfatt.groups import Group, get
 
 
 class _GroupConvolution(nn.Module):
@@ -18,7 +18,7 @@ class _GroupConvolution(nn.Module):
 
     def __init__(
         self,
-        group: Group,
+        group: Group | str,
         in_channels: int,
         out_channels: int,
         kernel_size: int,
@@ -31,14 +31,14 @@ class _GroupConvolution(nn.Module):
         for name, value in (("kernel_size", kernel_size), ("stride", stride)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        self.group = group
+        self.group = group = get(group)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = kernel_size
         self.stride = stride
         on_grid = group.matrices[list(group.grid_elements)]
         # Whether some element turns or mirrors the rows, and the columns.
-        self._moved_axes = (on_grid != torch.eye(2)).any(dim=2).any(dim=0).tolist()
+        self._moved_axes = (on_grid != torch.eye(2, device="cpu")).any(dim=2).any(dim=0).tolist()
         self.weight = nn.Parameter(torch.empty(out_channels, *weight_shape))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
@@ -110,7 +110,7 @@ class LiftConv(_GroupConvolution):
     ``H' = (H − 1) // stride + 1`` (an even kernel: ``(H − 2) // stride + 1``); zeros outside.
 
     Args:
-        group: the group to lift to.
+        group: the group to lift to, or its name.
         in_channels: channels of the input.
         out_channels: channels of the output.
         kernel_size: side of the filter in pixels. Odd, as a rule; the outputs of an even one lie
@@ -127,7 +127,7 @@ class LiftConv(_GroupConvolution):
 
     def __init__(
         self,
-        group: Group,
+        group: Group | str,
         in_channels: int,
         out_channels: int,
         kernel_size: int,
@@ -162,7 +162,7 @@ class GroupConv(_GroupConvolution):
     ``H' = (H − 1) // stride + 1`` (an even kernel: ``(H − 2) // stride + 1``); zeros outside.
 
     Args:
-        group: the group.
+        group: the group, or its name.
         in_channels: channels of the input.
         out_channels: channels of the output.
         kernel_size: side of the filter in pixels.
@@ -178,7 +178,7 @@ class GroupConv(_GroupConvolution):
 
     def __init__(
         self,
-        group: Group,
+        group: Group | str,
         in_channels: int,
         out_channels: int,
         kernel_size: int,
@@ -192,6 +192,7 @@ class GroupConv(_GroupConvolution):
                 f"a depthwise convolution keeps the channels: got in_channels {in_channels}, "
                 f"out_channels {out_channels}"
             )
+        group = get(group)
         self.depthwise = depthwise
         channels = 1 if depthwise else in_channels
         super().__init__(

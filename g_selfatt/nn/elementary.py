@@ -1,4 +1,4 @@
-"""The small layers that the networks are made of: 1×1 convolution, normalisation, Swish, crop."""
+"""The small layers that the networks are made of: 1×1 convolution, normalization, Swish, crop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,13 @@ class Conv3d1x1(_OneByOne, nn.Conv3d):
 
 
 def Conv1x1(
-    in_channels: int, out_channels: int, *, dimension: int = 3, bias: bool = True
+    in_channels: int,
+    out_channels: int,
+    *,
+    dimension: int = 3,
+    bias: bool = True,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> nn.Conv2d | nn.Conv3d:
     """A 1×1 convolution: one linear map of the channels, at every position.
 
@@ -46,24 +52,35 @@ def Conv1x1(
         dimension: 2 for maps on the plane ``(B, C, H, W)``, 3 for maps on a group
             ``(B, C, |H|, H, W)``.
         bias: whether a bias is added.
+        device, dtype: device and dtype of the weights.
     """
     convolution = Conv2d1x1 if dimension == 2 else Conv3d1x1
-    return convolution(in_channels, out_channels, kernel_size=1, bias=bias)
+    return convolution(
+        in_channels, out_channels, kernel_size=1, bias=bias, device=device, dtype=dtype
+    )
 
 
 class LayerNorm(nn.Module):
-    """Normalise over channels, group and space together: GroupNorm with one group.
+    """Normalize over channels, group and space together: GroupNorm with one group.
 
     Shape: ``(B, C, …)`` → the same.
 
     Args:
-        num_channels: C.
-        eps: added to the variance; tiny, as in the released code.
+        num_channels: number of channels C.
+        eps: number added to the variance; tiny, as in the released code.
+        device, dtype: device and dtype of the weights.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-12) -> None:
+    def __init__(
+        self,
+        num_channels: int,
+        eps: float = 1e-12,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        self.layer_norm = nn.GroupNorm(1, num_channels, eps=eps)
+        self.layer_norm = nn.GroupNorm(1, num_channels, eps=eps, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer_norm(x)
@@ -109,7 +126,7 @@ def choose(kind: str, name: str, table: dict[str, type[nn.Module]]) -> type[nn.M
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, whitening_scale: float) -> None:
+def initialize(module: nn.Module, whitening_scale: float) -> None:
     """Every convolution's weight from N(0, whitening_scale² / fan_in), every bias 0, in place.
 
     The position MLPs are convolutions too, and `PositionMLP.spread` can follow; embeddings keep

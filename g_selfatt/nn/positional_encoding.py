@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.functional import acted_offsets
+from g_selfatt.functional.inputs import autocasts
 from g_selfatt.groups import Group
 from g_selfatt.nn.elementary import Conv1x1, LayerNorm, Swish
 
@@ -28,14 +29,21 @@ class PositionMLP(nn.Sequential):
 
     Args:
         out_channels: size d of the encoding of one coordinate.
+        device, dtype: device and dtype of the weights.
     """
 
-    def __init__(self, out_channels: int) -> None:
+    def __init__(
+        self,
+        out_channels: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__(
-            Conv1x1(1, HIDDEN_CHANNELS, dimension=2),
-            LayerNorm(HIDDEN_CHANNELS),
+            Conv1x1(1, HIDDEN_CHANNELS, dimension=2, device=device, dtype=dtype),
+            LayerNorm(HIDDEN_CHANNELS, device=device, dtype=dtype),
             Swish(),
-            Conv1x1(HIDDEN_CHANNELS, out_channels, dimension=2),
+            Conv1x1(HIDDEN_CHANNELS, out_channels, dimension=2, device=device, dtype=dtype),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,7 +57,7 @@ class PositionMLP(nn.Sequential):
 
     @torch.no_grad()
     def spread(self, scale: float) -> None:
-        """Tell coordinates apart from the start: hidden biases from U(−1, 1), larger outputs.
+        """Separate coordinates from the start: hidden biases from U(−1, 1), larger outputs.
 
         Args:
             scale: factor on the weights of the last layer.
@@ -70,14 +78,19 @@ def encode_by_mlp(
 
     Args:
         row_embedding, col_embedding: a `PositionMLP` each, to d_row and d_col channels.
-        group: acts on the offsets.
-        window: odd height and width.
-        reach: the offset in pixels that is coordinate 1.
-        like: a tensor of the device and dtype that the MLPs have.
+        group: group that acts on the offsets.
+        window: height and width of the window, odd.
+        reach: offset in pixels that is coordinate 1.
+        like: tensor of the device and dtype of the MLPs.
 
     Returns:
-        ``(|H|, d_row + d_col, K_h, K_w)``.
+        ``(|H|, d_row + d_col, K_h, K_w)``, computed in the dtype of the weights also under
+        torch.autocast.
     """
+    if autocasts(like.device.type):
+        # The tiny eps of their norm makes gradients that float16 cannot hold.
+        with torch.autocast(like.device.type, enabled=False):
+            return encode_by_mlp(row_embedding, col_embedding, group, window, reach, like)
     coordinates = acted_offsets(group, window, reach, like.dtype, like.device)  # (|H|, 2, K_h, K_w)
     shape = (group.num_elements, *window)
     rows, cols = (

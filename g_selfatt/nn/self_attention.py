@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypedDict
+
 import torch
 from torch import Tensor, nn
 
 from g_selfatt.backends import check_backend_name
 from g_selfatt.functional import attention_weights, group_index, self_attention
-from g_selfatt.groups import Group
+from g_selfatt.groups import Group, get
 from g_selfatt.nn.elementary import Conv1x1
-from g_selfatt.nn.extent import GlobalExtent, LocalExtent
+from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.positional_encoding import (
     PositionMLP,
     check_table_encoding,
@@ -21,27 +24,64 @@ from g_selfatt.nn.table_cache import TableCache
 POSITIONAL_ENCODINGS = ("mlp", "table")
 
 
+class AttentionOptions(TypedDict, total=False):
+    """The keywords that all four attention layers take; `SelfAttention` has their defaults.
+
+    Args:
+        positional_encoding: encoding of a coordinate of an offset, ``"mlp"``, or ``"table"`` for
+            groups that map the pixel grid to itself.
+        backend: name of the implementation, ``"auto"`` or one of `g_selfatt.backends.BACKENDS`.
+        device: device of the weights.
+        dtype: dtype of the weights.
+    """
+
+    positional_encoding: str
+    backend: str
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
+class _Factory(TypedDict):
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
 class SelfAttention(nn.Module):
     """Projections, positional encodings and the attention between them.
 
-    Its four subclasses in `attention_layers` say what each argument means. Lifting is the case
-    without an input group axis, and so without a group encoding; local and global differ in their
-    extent alone.
+    The base of the four layers in `attention_layers`. Lifting is the case without an input group
+    axis, and so without a group encoding; local and global differ in their neighbourhood only.
+
+    Args:
+        group: the group, or its name.
+        in_channels: channels of the input.
+        mid_channels: width c of one head.
+        out_channels: channels of the output.
+        num_heads: number of heads.
+        neighbourhood: the keys that a query sees.
+        attention_dropout_rate: probability of dropping an attention weight, in [0, 1).
+        group_encoding: name of φ; None for lifting.
+        positional_encoding, backend, device, dtype: as in `AttentionOptions`.
+
+    Raises:
+        ValueError: an argument out of its range, with what would be right.
     """
 
     def __init__(
         self,
-        group: Group,
+        group: Group | str,
         in_channels: int,
         mid_channels: int,
         out_channels: int,
         num_heads: int,
-        extent: LocalExtent | GlobalExtent,
-        attention_dropout_rate: float,
+        neighbourhood: Window | WholeImage,
+        attention_dropout_rate: float = 0.0,
         *,
         group_encoding: str | None,
-        positional_encoding: str,
-        backend: str,
+        positional_encoding: str = "mlp",
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         if not 0.0 <= attention_dropout_rate < 1.0:
@@ -49,33 +89,48 @@ class SelfAttention(nn.Module):
                 f"attention_dropout_rate must be in [0, 1), got {attention_dropout_rate}"
             )
         check_backend_name(backend)
-        self.group = group
+        self.group = group = get(group)
         self.lifting = group_encoding is None
         self.in_channels = in_channels
         self.mid_channels = mid_channels
         self.out_channels = out_channels
         self.num_heads = num_heads
-        self.extent = extent
+        self.neighbourhood = neighbourhood
         self.attention_dropout_rate = attention_dropout_rate
         self.group_encoding = group_encoding
         self.positional_encoding = positional_encoding
         self.backend = backend
         channels = _channels_per_coordinate(mid_channels, self.lifting)
+        factory: _Factory = {"device": device, "dtype": dtype}
         self.row_embedding, self.col_embedding = (
-            self._make_position_embedding(channels) for _ in range(2)
+            self._make_position_embedding(channels, factory) for _ in range(2)
         )
         self._tables = TableCache()
         if group_encoding is not None:
-            self.group_embedding = nn.Embedding(group.num_elements, mid_channels - 2 * channels)
-            # Not persistent: it follows from the group and the name, and is no part of the weights.
-            self.register_buffer(
-                "group_index", group_index(group, group_encoding), persistent=False
+            self.group_embedding = nn.Embedding(
+                group.num_elements, mid_channels - 2 * channels, **factory
             )
+            # Not persistent: it follows from the group and the name, and is no part of the weights.
+            self.register_buffer("group_index", None, persistent=False)
         dimension = 2 if self.lifting else 3
         self.query, self.key, self.value = (
-            Conv1x1(in_channels, num_heads * mid_channels, dimension=dimension) for _ in range(3)
+            Conv1x1(in_channels, num_heads * mid_channels, dimension=dimension, **factory)
+            for _ in range(3)
         )
-        self.wout = Conv1x1(num_heads * mid_channels, out_channels)
+        self.wout = Conv1x1(num_heads * mid_channels, out_channels, **factory)
+
+        self._place_group_index()
+
+    def _place_group_index(self) -> None:
+        """Put φ where the weights are; computed here, not moved, since `to_empty` moves nothing."""
+        if self.group_encoding is not None:
+            index = group_index(self.group, self.group_encoding)
+            self.group_index = index.to(self.query.weight.device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SelfAttention:
+        super()._apply(fn, recurse)
+        self._place_group_index()
+        return self
 
     def forward(
         self, x: Tensor, *, return_attention: bool = False
@@ -83,8 +138,8 @@ class SelfAttention(nn.Module):
         """``(B, C, H, W)`` (lifting) or ``(B, C, |H|, H, W)`` → ``(B, C_out, |H|, H, W)``.
 
         Args:
-            x: the map.
-            return_attention: whether to return what each pixel looks at as well.
+            x: input map.
+            return_attention: whether to return the attention of each pixel as well.
 
         Returns:
             The output. With return_attention, the pair of the same output and the attention
@@ -109,7 +164,7 @@ class SelfAttention(nn.Module):
             self._split_heads(project(x)) for project in (self.query, self.key, self.value)
         )
         encodings = (
-            self._encode_positions(self.extent.window(*x.shape[-2:])),
+            self._encode_positions(self.neighbourhood.window(*x.shape[-2:])),
             None if self.lifting else self.group_embedding.weight,
             None if self.lifting else self.get_buffer("group_index"),
         )
@@ -126,15 +181,17 @@ class SelfAttention(nn.Module):
         output = self.wout(output.transpose(1, 2).flatten(1, 2))
         if not return_attention:
             return output
-        absolute = isinstance(self.extent, GlobalExtent)
-        return output, attention_weights(query, key, *encodings, scale=scale, absolute=absolute)
+        whole_image = isinstance(self.neighbourhood, WholeImage)
+        return output, attention_weights(
+            query, key, *encodings, scale=scale, whole_image=whole_image
+        )
 
-    def _make_position_embedding(self, channels: int) -> nn.Module:
+    def _make_position_embedding(self, channels: int, factory: _Factory) -> nn.Module:
         if self.positional_encoding == "mlp":
-            return PositionMLP(channels)
+            return PositionMLP(channels, **factory)
         if self.positional_encoding == "table":
             check_table_encoding(self.group)
-            return nn.Embedding(2 * self.extent.reach + 1, channels)
+            return nn.Embedding(2 * self.neighbourhood.reach + 1, channels, **factory)
         raise ValueError(
             f"unknown positional_encoding {self.positional_encoding!r}; "
             f"choose one of {', '.join(POSITIONAL_ENCODINGS)}"
@@ -154,7 +211,7 @@ class SelfAttention(nn.Module):
             self.col_embedding,
             self.group,
             window,
-            self.extent.reach,
+            self.neighbourhood.reach,
             like=self.query.weight,
         )
 
@@ -177,7 +234,7 @@ class SelfAttention(nn.Module):
         encoding = "" if self.lifting else f", group_encoding={self.group_encoding!r}"
         return (
             f"{self.group.name}, {self.in_channels} → {self.num_heads}×{self.mid_channels} → "
-            f"{self.out_channels}, {self.extent}{encoding}, backend={self.backend!r}"
+            f"{self.out_channels}, {self.neighbourhood}{encoding}, backend={self.backend!r}"
         )
 
 

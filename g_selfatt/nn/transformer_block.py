@@ -17,13 +17,14 @@ class TransformerBlock(nn.Module):
     ``(B, out_channels, |H|, H − 2·crop_size, W − 2·crop_size)``.
 
     Args:
-        in_channels, out_channels: channels; the shortcut is a 1×1 convolution where they differ.
-        attention_layer: a group self-attention layer from in_channels to out_channels.
-        norm_type: ``"LayerNorm"`` or ``"BatchNorm"``.
-        activation_function: ``"Swish"`` or ``"ReLU"``.
+        in_channels, out_channels: number of channels; the shortcut is a 1×1 convolution where they
+            differ.
+        attention_layer: group self-attention layer from in_channels to out_channels.
+        norm_type: name of the norm, ``"LayerNorm"`` or ``"BatchNorm"``.
+        activation_function: name of the activation, ``"Swish"`` or ``"ReLU"``.
         crop_size: pixels taken off every side after the attention.
         value_dropout_rate: dropout of the attention's output, in [0, 1).
-        dim_mlp_conv: 3 for maps on a group (2 for maps on the plane).
+        dim_mlp_conv: dimension of the convolutions, 3 on a group, 2 on the plane.
 
     Raises:
         ValueError: an unknown norm_type or activation_function.

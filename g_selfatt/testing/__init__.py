@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from g_selfatt.functional import inscribed_disc
-from g_selfatt.groups import Group
+from g_selfatt.groups import Group, get
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 5e-2, torch.bfloat16: 2e-1}
 """Largest relative error that rounding explains, by dtype of the input."""
@@ -19,7 +19,7 @@ class EquivarianceError(dict[int, float]):
 
     Attributes:
         interpolated: the elements that do not map the pixel grid to itself. Their errors contain
-            that of turning an image bilinearly, and are of the inscribed disc alone.
+            that of turning an image bilinearly, and are of the inscribed disc only.
     """
 
     def __init__(self, errors: dict[int, float], interpolated: tuple[int, ...]) -> None:
@@ -28,7 +28,7 @@ class EquivarianceError(dict[int, float]):
 
     @property
     def exact(self) -> dict[int, float]:
-        """The errors of the elements that map the pixel grid to itself: the module's alone."""
+        """The errors of the elements that map the pixel grid to itself: the module's only."""
         return {h: error for h, error in self.items() if h not in self.interpolated}
 
     def __repr__(self) -> str:
@@ -40,22 +40,23 @@ class EquivarianceError(dict[int, float]):
 
 
 @torch.no_grad()
-def equivariance_error(module: nn.Module, group: Group, x: Tensor) -> EquivarianceError:
+def equivariance_error(module: nn.Module, group: Group | str, x: Tensor) -> EquivarianceError:
     """How far ``module(h·x)`` is from ``h·module(x)``, for every element h of the group.
 
     The error is max|module(h·x) − h·module(x)| / max|module(x)|. It is measured in eval mode, since
     dropout is different at every call; the mode of every submodule is restored.
 
     Args:
-        module: maps ``(B, C, H, W)`` or ``(B, C, |H|, H, W)`` to a map of one of these kinds, or to
-            ``(B, C)``, which must not change at all.
-        group: the group.
-        x: an input, not symmetric itself.
+        module: module that maps ``(B, C, H, W)`` or ``(B, C, |H|, H, W)`` to a map of one of these
+            kinds, or to ``(B, C)``, which must not change at all.
+        group: the group, or its name.
+        x: input, not symmetric itself.
 
     Returns:
         The error of every element, as a dict; its ``interpolated`` says which are not exact. NaN
         for those on maps too small to have a pixel that no rotation carries out.
     """
+    group = get(group)
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
@@ -78,7 +79,7 @@ def equivariance_error(module: nn.Module, group: Group, x: Tensor) -> Equivarian
 
 
 def assert_equivariant(
-    module: nn.Module, group: Group, x: Tensor, *, tolerance: float | None = None
+    module: nn.Module, group: Group | str, x: Tensor, *, tolerance: float | None = None
 ) -> None:
     """Raise unless the module is equivariant, judged on the elements where that is exact.
 
@@ -94,7 +95,7 @@ def assert_equivariant(
     worst = max(errors, key=lambda h: _nan_is_worst(errors[h]))
     if not errors[worst] <= tolerance:
         raise AssertionError(
-            f"{type(module).__name__} is not equivariant to {group.name}: relative error "
+            f"{type(module).__name__} is not equivariant to {get(group).name}: relative error "
             f"{errors[worst]:.2e} for element {worst}, more than {tolerance:.0e}"
         )
 

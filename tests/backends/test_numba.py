@@ -58,8 +58,8 @@ CASES = [
 def test_equal_to_the_reference(group, size, window, lifting):
     inputs = make_inputs(group, size, window, lifting=lifting)
     expected = outputs_and_gradients("reference", inputs)
-    assert errors(outputs_and_gradients("streaming", inputs), expected) < 1e-13
-    single = outputs_and_gradients("streaming", inputs, torch.float32)
+    assert errors(outputs_and_gradients("numba", inputs), expected) < 1e-13
+    single = outputs_and_gradients("numba", inputs, torch.float32)
     assert errors(single, expected) < 1e-5
 
 
@@ -70,17 +70,17 @@ def test_factors_that_underflow(factor, lifting):
     inputs = make_inputs("p4", (5, 6), (5, 5), lifting=lifting)
     inputs[0] *= factor
     expected = outputs_and_gradients("reference", inputs)
-    assert errors(outputs_and_gradients("streaming", inputs), expected) < 1e-10
+    assert errors(outputs_and_gradients("numba", inputs), expected) < 1e-10
     single = outputs_and_gradients("reference", inputs, torch.float32)
     bound = max(1e-5, 5 * errors(single, expected))  # scores of 1e4 leave few digits to anybody
-    assert errors(outputs_and_gradients("streaming", inputs, torch.float32), expected) < bound
+    assert errors(outputs_and_gradients("numba", inputs, torch.float32), expected) < bound
 
 
 @pytest.mark.parametrize(("heads", "c"), [(1, 1), (16, 2), (3, 13)])
 def test_any_number_of_heads_and_channels(heads, c):
     inputs = make_inputs("p4", (3, 5), (3, 3), heads=heads, c=c)
     expected = outputs_and_gradients("reference", inputs)
-    assert errors(outputs_and_gradients("streaming", inputs), expected) < 1e-13
+    assert errors(outputs_and_gradients("numba", inputs), expected) < 1e-13
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -90,7 +90,7 @@ def test_threads_change_nothing_but_the_order_of_sums(threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        got, again = (outputs_and_gradients("streaming", inputs) for _ in range(2))
+        got, again = (outputs_and_gradients("numba", inputs) for _ in range(2))
     finally:
         torch.set_num_threads(before)
     assert errors(got, expected) < 1e-13
@@ -102,7 +102,7 @@ def test_gradients_of_some_inputs_alone(wanted):
     inputs = make_inputs("p4", (3, 5), (3, 3))
     expected = outputs_and_gradients("reference", inputs)[1:]
     leaves = [inputs[i].requires_grad_() for i in wanted]
-    out = self_attention(*inputs, scale=0.3, backend="streaming")
+    out = self_attention(*inputs, scale=0.3, backend="numba")
     weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)
     got = torch.autograd.grad((out * weights).sum(), leaves)
     assert errors(got, [expected[i] for i in wanted]) < 1e-13
@@ -112,7 +112,7 @@ def test_half_precision_is_computed_in_single_and_comes_back():
     inputs = make_inputs("p4", (5, 6), (3, 3))
     inputs = [t.bfloat16() if t.is_floating_point() else t for t in inputs]
     expected = outputs_and_gradients("reference", inputs, torch.float64)
-    got = outputs_and_gradients("streaming", inputs, torch.bfloat16)
+    got = outputs_and_gradients("numba", inputs, torch.bfloat16)
     eager = outputs_and_gradients("reference", inputs, torch.bfloat16)
     assert {t.dtype for t in got} == {torch.bfloat16}
     assert errors(got, expected) <= 2 * errors(eager, expected)
@@ -120,9 +120,9 @@ def test_half_precision_is_computed_in_single_and_comes_back():
 
 def test_autocast_leaves_the_numbers_alone():
     inputs = make_inputs("p4", (5, 6), (3, 3), dtype=torch.float32)
-    expected = self_attention(*inputs, scale=0.3, backend="streaming")
+    expected = self_attention(*inputs, scale=0.3, backend="numba")
     with torch.autocast("cpu", torch.bfloat16):
-        got = self_attention(*inputs, scale=0.3, backend="streaming")
+        got = self_attention(*inputs, scale=0.3, backend="numba")
     assert torch.equal(got, expected)
 
 
@@ -130,7 +130,7 @@ def test_nan_and_inf_are_not_hidden():
     for bad in (torch.nan, torch.inf):
         inputs = make_inputs("p4", (3, 5), (3, 3))
         inputs[1][0, 0, 0, 0, 1, 2] = bad
-        out = self_attention(*inputs, scale=0.3, backend="streaming")
+        out = self_attention(*inputs, scale=0.3, backend="numba")
         expected = self_attention(*inputs, scale=0.3, backend="reference")
         assert torch.equal(out.isnan(), expected.isnan()) and out.isnan().any()
 
@@ -138,7 +138,7 @@ def test_nan_and_inf_are_not_hidden():
 def test_second_derivatives_raise():
     inputs = make_inputs("p4", (3, 3), (3, 3))
     q = inputs[0].requires_grad_()
-    out = self_attention(*inputs, scale=0.3, backend="streaming")
+    out = self_attention(*inputs, scale=0.3, backend="numba")
     with pytest.raises(ValueError, match="no second derivatives, choose backend='reference'"):
         torch.autograd.grad(out.sum(), q, create_graph=True)
 
@@ -151,9 +151,7 @@ def test_dropped_gradients_are_those_of_the_same_mask(lifting):
 
     def attend(*floats):
         torch.manual_seed(3)
-        return self_attention(
-            *floats, *inputs[5:], scale=0.3, dropout_rate=0.4, backend="streaming"
-        )
+        return self_attention(*floats, *inputs[5:], scale=0.3, dropout_rate=0.4, backend="numba")
 
     assert torch.autograd.gradcheck(attend, floats)
 
@@ -169,7 +167,7 @@ def test_dropped_weights_are_independent_of_each_other():
     for c in range(9):  # every 3×3 window holds one pixel of each class c
         v[:, :, c, 0] = rows * 3 + columns == c
     out = self_attention(
-        q, q, v, torch.zeros(1, 9, 3, 3), scale=1.0, dropout_rate=0.3, backend="streaming"
+        q, q, v, torch.zeros(1, 9, 3, 3), scale=1.0, dropout_rate=0.3, backend="numba"
     )
     kept = (out[..., 0, 1:-1, 1:-1] > 0).double()  # (b, n, class of the key, y, x)
     assert kept.mean().item() == pytest.approx(0.7, abs=0.003)
@@ -195,17 +193,19 @@ def test_a_traced_model_takes_the_plain_path():
 
 def test_auto_takes_what_is_compiled():
     inputs = make_inputs("p4", (12, 12), (5, 5), dtype=torch.float32)
-    assert select_backend("auto", AttentionInputs(*inputs, 1.0, 0.0)).name == "streaming"
+    inputs = AttentionInputs(*inputs, 1.0, 0.0)
+    assert [select_backend(name, inputs).name for name in ("auto", "streaming")] == ["numba"] * 2
 
 
 def test_without_numba_the_reason_is_logged_once(monkeypatch, caplog):
     monkeypatch.setattr(numba.importlib.util, "find_spec", lambda name: None)
     numba._why_no_numba.cache_clear()
-    numba._log_once.cache_clear()
     inputs = make_inputs("p4", (3, 4), (3, 3))
     try:
         with caplog.at_level(logging.INFO):
             got = [self_attention(*inputs, scale=0.3, backend="streaming") for _ in range(2)]
+            with pytest.raises(ValueError, match="'numba' cannot run this: Numba is not installed"):
+                self_attention(*inputs, scale=0.3, backend="numba")
     finally:
         numba._why_no_numba.cache_clear()
     assert [r.message for r in caplog.records if "Numba is not installed" in r.message] != []

@@ -18,27 +18,27 @@ TINY = Case("tiny", "p4sa", "rotDigits", 2, Bars(step=0.001, aim=1e9, memory=1e-
 
 def test_a_tiny_case_from_end_to_end(capsys, tmp_path):
     file = tmp_path / "figures.json"
-    attention.measure([TINY], ["streaming"], device="cpu", threads=1, repeats=1, json_file=file)
+    attention.measure([TINY], ["numba"], device="cpu", threads=1, repeats=1, json_file=file)
     figures = json.loads(file.read_text())
     assert set(figures) == {"machine", "peak_rates", "repeats", "cases"}
     expected = {"machine", "device", "threads", "python", "torch", "numba", "triton"}
     assert set(figures["machine"]) == expected
     assert figures["machine"]["torch"] == torch.__version__
-    reference, streaming = figures["cases"]
-    assert [reference["backend"], streaming["backend"]] == ["reference", "streaming"]
-    for row in (reference, streaming):
+    reference, ours = figures["cases"]
+    assert [reference["backend"], ours["backend"]] == ["reference", "numba"]
+    for row in (reference, ours):
         assert row["step_ms"] > row["forward_ms"] > 0
         assert row["step_ms"] > row["floor_ms"] > 0
         assert row["memory_bytes"] > 0
         assert not row["out_of_memory"]
         assert row["times_floor"] == row["step_ms"] / row["floor_ms"]
-    assert streaming["times_faster"] == reference["step_ms"] / streaming["step_ms"]
-    assert streaming["bars_met"] == {"step": True, "aim": False, "memory": True}
+    assert ours["times_faster"] == reference["step_ms"] / ours["step_ms"]
+    assert ours["bars_met"] == {"step": True, "aim": False, "memory": True}
     printed = capsys.readouterr().out
     assert re.search(r"^case +backend +forward ms +step ms +memory MB", printed, re.MULTILINE)
     assert re.search(r"^tiny +reference( +[\d.]+){5}$", printed, re.MULTILINE)
     assert re.search(
-        r"^tiny +streaming( +[\d.]+){7}  step 0.001× met, aim 1e\+09× MISSED, memory 1e-09× met$",
+        r"^tiny +numba( +[\d.]+){7}  step 0.001× met, aim 1e\+09× MISSED, memory 1e-09× met$",
         printed,
         re.MULTILINE,
     )
@@ -50,10 +50,10 @@ def measured(backend, step_ms, memory_bytes, out_of_memory=False):
 
 def test_bars_are_met_from_the_bar_on():
     reference = measured("reference", 100.0, 400)
-    compared = compare(reference, measured("streaming", 20.0, 100), Bars(5, 5.01, 4))
+    compared = compare(reference, measured("numba", 20.0, 100), Bars(5, 5.01, 4))
     assert (compared.faster, compared.less_memory) == (5, 4)
     assert compared.met == {"step": True, "aim": False, "memory": True}
-    assert compare(reference, measured("streaming", 20.0, None), Bars(6, None, 4)).met == {
+    assert compare(reference, measured("numba", 20.0, None), Bars(6, None, 4)).met == {
         "step": False,
         "memory": None,
     }
@@ -61,13 +61,13 @@ def test_bars_are_met_from_the_bar_on():
 
 def test_a_reference_out_of_memory_is_a_result():
     reference = measured("reference", None, None, out_of_memory=True)
-    streaming = measured("streaming", 20.0, 100)
+    ours = measured("numba", 20.0, 100)
     bars = Bars(20, None, None, outlives=True)
-    assert compare(reference, streaming, bars).met == {"step": None, "outlives": True}
-    assert compare(streaming, streaming, bars).met["outlives"] is None
-    failed = measured("streaming", None, None, out_of_memory=True)
+    assert compare(reference, ours, bars).met == {"step": None, "outlives": True}
+    assert compare(ours, ours, bars).met["outlives"] is None
+    failed = measured("numba", None, None, out_of_memory=True)
     assert compare(reference, failed, bars).met["outlives"] is False
-    first, second = report.rows(Case("tiny", "", "", 1, bars), [reference, streaming])
+    first, second = report.rows(Case("tiny", "", "", 1, bars), [reference, ours])
     assert first.endswith("OUT OF MEMORY")
     assert second.endswith("runs where the reference is out of memory met")
 
@@ -146,5 +146,5 @@ def test_a_mistake_ends_in_one_line(arguments, capsys):
 def test_cases_are_selected_once_each():
     options = attention.parse(["--case", "PCam-p4sa-b1", "--case", "PCam-p4sa-b1"])
     assert [case.name for case in options.cases] == ["PCam-p4sa-b1"]
-    assert options.backend == ["streaming"]
+    assert options.backend == ["numba"]
     assert len(attention.parse([]).cases) == 6

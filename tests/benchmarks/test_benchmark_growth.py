@@ -40,7 +40,7 @@ def test_a_promise_that_ran_out_of_memory():
 def test_the_picture_shows_every_curve():
     curves = {
         "reference": Curve([1, 2], [1.0, 8.0], [10.0, 80.0]),
-        "streaming": Curve([1, 2, 4], [0.1, 0.2, 0.4], [1.0, 2.0, 4.0]),
+        "numba": Curve([1, 2, 4], [0.1, 0.2, 0.4], [1.0, 2.0, 4.0]),
     }
     figure = draw(curves, "a layer", "elements", ("linear in |H|", 1))
     time, memory = figure.axes
@@ -51,7 +51,7 @@ def test_the_picture_shows_every_curve():
     ]
     assert memory.lines[0].get_ydata().tolist() == [10.0, 80.0]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["reference", "streaming", "linear in |H|"]
+    assert labels == ["reference", "numba", "linear in |H|"]
     file = io.BytesIO()
     figure.savefig(file)
     assert file.getvalue().startswith(b"\x89PNG")

@@ -75,7 +75,7 @@ def test_another_end_is_no_lack_of_memory():
 def test_attention_needs_memory_in_proportion_to_the_pixels():
     """Peak bytes a pixel of forward and backward; the scores of 9 heads would be 58 kB."""
     small, large = (
-        in_child(measure_memory, Point("p4", side), "streaming", "cpu", 1).step / side**2
+        in_child(measure_memory, Point("p4", side), "numba", "cpu", 1).step / side**2
         for side in (64, 128)
     )
     assert large < 1.2 * small

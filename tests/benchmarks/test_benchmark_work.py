@@ -32,7 +32,7 @@ def one_by_one(layer, x):
     d = c if layer.lifting else 2 * (c // 3)
     e = c - d
     height, width = x.shape[-2:]
-    reach = [k // 2 for k in layer.extent.window(height, width)]
+    reach = [k // 2 for k in layer.neighbourhood.window(height, width)]
     counts = dict.fromkeys(("forward", "backward", "factored", "joint"), 0)
     pixels = list(product(range(height), range(width)))
     for i, j in product(pixels, pixels):

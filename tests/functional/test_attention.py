@@ -11,22 +11,17 @@ from g_selfatt.backends import (
     BACKENDS,
     AttentionInputs,
     Backend,
-    numba,
     select_backend,
 )
 from g_selfatt.functional import group_index, self_attention
 
 
-@pytest.fixture(params=["reference", "compiled", "plain"])
-def backend(request, monkeypatch):
-    """The name of every backend, and of streaming for each of its paths."""
-    if request.param == "reference":
-        return "reference"
-    if request.param == "compiled":
+@pytest.fixture(params=["reference", "recompute", "numba"])
+def backend(request):
+    """The name of every backend of the CPU."""
+    if request.param == "numba":
         pytest.importorskip("numba")
-    else:
-        monkeypatch.setattr(numba, "why_not_compiled", lambda inputs: "the test says so")
-    return "streaming"
+    return request.param
 
 
 def random_inputs(group="p4m", batch=2, heads=2, c=7, size=(3, 4), window=(3, 3), lifting=False):
@@ -149,7 +144,7 @@ def test_dropout_is_reproducible_from_the_seed(backend):
     assert torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[0], outputs[2])
 
 
-def test_streaming_keeps_a_fraction_of_the_memory_that_the_reference_keeps(backend):
+def test_others_keep_a_fraction_of_the_memory_that_the_reference_keeps(backend):
     """Counts the bytes that autograd saves between forward and backward."""
     inputs = [t.float() if t.is_floating_point() else t for t in random_inputs("p8", size=(6, 6))]
     for t in inputs[:5]:
@@ -170,13 +165,13 @@ def test_streaming_keeps_a_fraction_of_the_memory_that_the_reference_keeps(backe
     least = sum(t.nbytes for t in inputs)
     reference, _ = saved_bytes("reference")
     kept, _ = saved_bytes(backend)
-    if backend == "streaming" and numba.why_not_compiled(AttentionInputs(*inputs, 1.0, 0.1)):
+    if backend == "recompute":
         assert kept < reference / 4
-    elif backend == "streaming":
+    elif backend == "numba":
         assert kept == least  # its inputs, and nothing else
 
 
-def test_auto_takes_the_reference_for_little_and_streaming_for_much():
+def test_auto_takes_the_reference_for_little_and_recompute_for_much():
     def chosen(size, lifting=False):
         shape = (2, 9, 6, 1 if lifting else 16, size, size)
         q = torch.empty(shape, device="meta")
@@ -184,13 +179,13 @@ def test_auto_takes_the_reference_for_little_and_streaming_for_much():
         return select_backend("auto", AttentionInputs(q, q, q, table, None, None, 1.0, 0.0)).name
 
     assert chosen(4, lifting=True) == "reference"
-    assert chosen(28) == "streaming"
+    assert chosen(28) == "recompute"
 
 
 def test_backends_that_cannot_run_say_why(monkeypatch):
-    with pytest.raises(ValueError, match="choose one of auto, triton, streaming, reference"):
+    with pytest.raises(ValueError, match="choose one of auto, triton, numba, recompute, reference"):
         self_attention(*random_inputs(), scale=1.0, backend="fast")
-    never = Backend("never", lambda _: "it is a test", lambda _: True, lambda inputs: inputs.query)
+    never = Backend("never", lambda inputs: inputs.query, can_run=lambda _: "it is a test")
     monkeypatch.setitem(BACKENDS, "never", never)
     with pytest.raises(ValueError, match="'never' cannot run this: it is a test"):
         self_attention(*random_inputs("z2"), scale=1.0, backend="never")

@@ -33,12 +33,12 @@ def random_inputs(group, size, window, lifting=False, batch=2, c=7):
     return [*tensors, embedding, group_index(group, "equivariant")]
 
 
-def weights_by_loops(query, key, table, embedding=None, index=None, *, scale, absolute):
+def weights_by_loops(query, key, table, embedding=None, index=None, *, scale, whole_image):
     """A[h,i; j] = Σ_g Σ_m softmax_{(m,j)}(s[h,g,i; ·])[m,j], one scalar after the other."""
     batch, heads, _, elements, height, width = query.shape
     outputs, d, *window = table.shape
     pixels = list(itertools.product(range(height), range(width)))
-    keys = (height, width) if absolute else window
+    keys = (height, width) if whole_image else window
     weights = torch.zeros(batch, heads, outputs, height, width, *keys, dtype=torch.float64)
     for b, n, h, g, i in itertools.product(
         range(batch), range(heads), range(outputs), range(elements), pixels
@@ -53,7 +53,7 @@ def weights_by_loops(query, key, table, embedding=None, index=None, *, scale, ab
             if embedding is not None:
                 score = score + q[d:] @ embedding[index[h, g, m]]
             scores.append(score * scale)
-            places.append(j if absolute else (row, col))
+            places.append(j if whole_image else (row, col))
         for weight, place in zip(torch.stack(scores).softmax(0), places, strict=True):
             weights[b, n, h, i[0], i[1], place[0], place[1]] += weight
     return weights.flatten(-2)
@@ -64,7 +64,7 @@ def weights_by_loops(query, key, table, embedding=None, index=None, *, scale, ab
 def test_offsets_equal_to_the_equations(lifting, size, window):
     inputs = random_inputs("mz2", size, window, lifting)
     got = attention_weights(*inputs, scale=0.3)
-    expected = weights_by_loops(*inputs, scale=0.3, absolute=False)
+    expected = weights_by_loops(*inputs, scale=0.3, whole_image=False)
     torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
 
 
@@ -72,19 +72,19 @@ def test_offsets_equal_to_the_equations(lifting, size, window):
 @pytest.mark.parametrize("size", [(3, 4), (1, 1)])
 def test_pixels_equal_to_the_equations(lifting, size):
     inputs = random_inputs("mz2", size, (2 * size[0] - 1, 2 * size[1] - 1), lifting)
-    got = attention_weights(*inputs, scale=0.3, absolute=True)
-    expected = weights_by_loops(*inputs, scale=0.3, absolute=True)
+    got = attention_weights(*inputs, scale=0.3, whole_image=True)
+    expected = weights_by_loops(*inputs, scale=0.3, whole_image=True)
     torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("whole_image", [True, False])
 @pytest.mark.parametrize("backend", ["reference", "streaming"])
-def test_weights_times_values_are_the_output(absolute, backend):
+def test_weights_times_values_are_the_output(whole_image, backend):
     """Where the values are equal over the key element m, out[h,i] = Σ_j A[h,i; j]·v[j]."""
     inputs = random_inputs("p4m", (3, 4), (5, 7))
     value = torch.randn(2, 2, 7, 1, 3, 4).double()
-    weights = attention_weights(*inputs, scale=0.3, absolute=absolute)
-    if absolute:
+    weights = attention_weights(*inputs, scale=0.3, whole_image=whole_image)
+    if whole_image:
         expected = torch.einsum("bnhyxk,bnck->bnchyx", weights, value.flatten(3))
     else:
         padded = torch.nn.functional.pad(value.squeeze(3), (3, 3, 2, 2))
@@ -99,7 +99,7 @@ def test_large_scores_do_not_overflow():
     inputs = random_inputs("p4", (3, 4), (3, 3))
     inputs[0] = inputs[0] * 1e4
     got = attention_weights(*inputs, scale=1.0)
-    expected = weights_by_loops(*inputs, scale=1.0, absolute=False)
+    expected = weights_by_loops(*inputs, scale=1.0, whole_image=False)
     torch.testing.assert_close(got, expected, atol=1e-10, rtol=0)
 
 
@@ -143,11 +143,11 @@ class PeakMemory(TorchDispatchMode):
         self.peak = max(self.peak, self.alive)
 
 
-@pytest.mark.parametrize(("absolute", "window"), [(True, 15), (False, 7)])
-def test_memory_beside_the_result_is_twice_the_scores_of_one_pair(absolute, window):
+@pytest.mark.parametrize(("whole_image", "window"), [(True, 15), (False, 7)])
+def test_memory_beside_the_result_is_twice_the_scores_of_one_pair(whole_image, window):
     inputs = random_inputs("p4m", (8, 8), (window, window))
     with PeakMemory() as memory:
-        weights = attention_weights(*inputs, scale=1.0, absolute=absolute)
+        weights = attention_weights(*inputs, scale=1.0, whole_image=whole_image)
     scores = weights.numel()  # of one pair (h, g): an m in the place of h
     # Below one more of them: copies as large as the inputs, and sums over m.
     assert memory.peak - weights.numel() < 3 * scores
@@ -156,6 +156,6 @@ def test_memory_beside_the_result_is_twice_the_scores_of_one_pair(absolute, wind
 def test_arguments_that_do_not_fit_are_named():
     query, key, *rest = random_inputs("p4", (3, 4), (3, 3))
     with pytest.raises(ValueError, match=r"every offset, \(\|H\|, d, 5, 7\), got \(4, 4, 3, 3\)"):
-        attention_weights(query, key, *rest, scale=1.0, absolute=True)
+        attention_weights(query, key, *rest, scale=1.0, whole_image=True)
     with pytest.raises(ValueError, match="query, key and value must all be"):
         attention_weights(query, key[:1], *rest, scale=1.0)

@@ -119,7 +119,7 @@ def test_global_attention_follows_the_image_through_crops_and_pools():
     model = models.create_model("p4sa", "rotMNIST", attention_type="Global")
     layers = [model.lifting_self_attention]
     layers += [b.attention[2] for b in model.transformer if hasattr(b, "crop")]
-    assert [layer.extent.max_pos_embedding for layer in layers] == [28, 28, 24, 12, 8, 6]
+    assert [layer.neighbourhood.max_pos_embedding for layer in layers] == [28, 28, 24, 12, 8, 6]
 
 
 def test_initialisation_is_that_of_the_paper():

@@ -1,12 +1,13 @@
 """Layers on every backend: the same outputs, the same gradients of all weights, equivariant."""
 
+from dataclasses import replace
 from itertools import compress
 
 import pytest
 import torch
 
 from g_selfatt import groups, nn, testing
-from g_selfatt.backends import numba
+from g_selfatt.backends import BACKENDS
 from g_selfatt.functional import use_backend
 
 LAYERS = {
@@ -17,13 +18,11 @@ LAYERS = {
 }
 
 
-@pytest.fixture(params=["compiled", "plain"])
-def path(request, monkeypatch):
-    """Each of streaming's paths in turn."""
-    if request.param == "compiled":
+@pytest.fixture(params=["numba", "recompute"])
+def backend(request):
+    """Each of the backends of the CPU that are compared with the reference."""
+    if request.param == "numba":
         pytest.importorskip("numba")
-    else:
-        monkeypatch.setattr(numba, "why_not_compiled", lambda inputs: "the test says so")
     return request.param
 
 
@@ -63,12 +62,12 @@ def error(got, expected):
 
 @pytest.mark.parametrize("group", ["z2", "mz2", "p4", "p8m"])
 @pytest.mark.parametrize("kind", LAYERS)
-def test_outputs_and_the_gradients_of_all_weights(path, kind, group):
+def test_outputs_and_the_gradients_of_all_weights(backend, kind, group):
     layer, x = make(kind, group), signal(kind, group)
     double = make(kind, group).double()
     expected = outputs_and_gradients(double, x.double(), "reference")
-    assert error(outputs_and_gradients(double, x.double(), "streaming"), expected) < 1e-10
-    got = outputs_and_gradients(layer, x, "streaming")
+    assert error(outputs_and_gradients(double, x.double(), backend), expected) < 1e-10
+    got = outputs_and_gradients(layer, x, backend)
     eager = outputs_and_gradients(layer, x, "reference")
     encodings = ["embedding" in name for name in ("output", "x", *dict(layer.named_parameters()))]
     others = [not encoding for encoding in encodings]
@@ -81,33 +80,33 @@ def test_outputs_and_the_gradients_of_all_weights(path, kind, group):
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_equivariant_below_1e9_in_float64(path, kind):
+def test_equivariant_below_1e9_in_float64(backend, kind):
     layer, x = make(kind, "p4m").double().eval(), signal(kind, "p4m", (6, 6)).double()
-    with use_backend("streaming"):
+    with use_backend(backend):
         errors = testing.equivariance_error(layer, layer.group, x)
     assert max(errors.values()) < 1e-9
 
 
-def test_positions_that_the_group_does_not_act_on_are_found_out(path):
+def test_positions_that_the_group_does_not_act_on_are_found_out(backend):
     layer, x = make("group_local", "p4m").double().eval(), signal("group_local", "p4m", (6, 6))
     layer._compute_table = lambda window: torch.randn(8, 4, *window).double()
-    with use_backend("streaming"):
+    with use_backend(backend):
         errors = testing.equivariance_error(layer, layer.group, x.double())
     assert max(errors.values()) > 1e-3
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_autocast_costs_at_most_twice_what_it_costs_the_reference(path, kind):
+def test_autocast_costs_at_most_twice_what_it_costs_the_reference(backend, kind):
     layer, x = make(kind, "p4"), signal(kind, "p4")
     expected = outputs_and_gradients(layer, x, "reference")
     with torch.autocast("cpu", torch.bfloat16):
-        got = outputs_and_gradients(layer, x, "streaming")
+        got = outputs_and_gradients(layer, x, backend)
         eager = outputs_and_gradients(layer, x, "reference")
     assert got[0].dtype == torch.bfloat16
     assert 1e-4 < error(got, expected) <= 2 * error(eager, expected)
 
 
-def test_a_compiled_network_gives_the_same_numbers(path):
+def test_a_compiled_network_gives_the_same_numbers():
     layer, x = make("group_local", "p4"), signal("group_local", "p4")
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     expected = outputs_and_gradients(layer, x, "reference")
@@ -121,17 +120,17 @@ def test_a_compiled_network_gives_the_same_numbers(path):
 def test_the_context_outranks_the_layer_and_ends(monkeypatch):
     layer, x = make("group_local", "p4"), signal("group_local", "p4")
     ran = []
+    for name in ("reference", "recompute"):
+        run = BACKENDS[name].run
+        noted = replace(BACKENDS[name], run=lambda i, n=name, r=run: ran.append(n) or r(i))
+        monkeypatch.setitem(BACKENDS, name, noted)
     layer.backend = "reference"
-    run = numba.why_not_compiled
-    monkeypatch.setattr(numba, "why_not_compiled", lambda i: ran.append(1) or run(i))
     layer(x)
-    assert not ran
-    with use_backend("streaming"):
+    with use_backend("recompute"):
         layer(x)
         with use_backend("reference"):
             layer(x)
-        assert len(ran) == 1
     layer(x)
-    assert len(ran) == 1
+    assert ran == ["reference", "recompute", "reference", "reference"]
     with pytest.raises(ValueError, match="choose one of auto"), use_backend("fast"):
         pass

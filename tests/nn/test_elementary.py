@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from g_selfatt.nn import Conv1x1, Crop, LayerNorm, Swish, TransformerBlock, elementary, initialise
+from g_selfatt.nn import Conv1x1, Crop, LayerNorm, Swish, TransformerBlock, elementary, initialize
 from g_selfatt.nn.positional_encoding import PositionMLP
 
 
@@ -63,10 +63,10 @@ def test_small_convolutions_are_matrix_products_and_large_ones_are_not():
     assert "aten::convolution" in operators(Conv1x1(64, 129), x)
 
 
-def test_initialise_scales_by_the_fan_in_and_leaves_embeddings_alone():
+def test_initialize_scales_by_the_fan_in_and_leaves_embeddings_alone():
     module = nn.Sequential(nn.Conv2d(50, 400, 3), nn.Embedding(4, 4))
     embedding = module[1].weight.clone()
-    initialise(module, whitening_scale=1.5)
+    initialize(module, whitening_scale=1.5)
     assert module[0].weight.std().item() == pytest.approx(1.5 / (50 * 9) ** 0.5, rel=0.01)
     assert not module[0].bias.any() and torch.equal(module[1].weight, embedding)
 
@@ -74,7 +74,7 @@ def test_initialise_scales_by_the_fan_in_and_leaves_embeddings_alone():
 def test_position_mlps_see_only_signs_until_they_are_spread():
     coordinates = torch.tensor([-1.0, -0.5, 0.5, 1.0]).view(-1, 1, 1, 1)
     mlp = PositionMLP(3)
-    initialise(mlp, whitening_scale=0.3)
+    initialize(mlp, whitening_scale=0.3)
     negative, less, more, positive = mlp(coordinates).flatten(1)
     torch.testing.assert_close(negative, less)
     torch.testing.assert_close(more, positive)

@@ -46,10 +46,10 @@ def test_attention_is_as_configured(create):
     lift, group = attention(create(*overrides))
     for layer in (lift, group):
         assert (layer.attention_dropout_rate, layer.backend) == (0.3, "reference")
-        assert layer.extent.reach == 3
+        assert layer.neighbourhood.reach == 3
     assert group.group_encoding == "gevit"
     lift, _ = attention(create("attention_type=Global"))
-    assert lift.extent.reach == 11  # the image has 12 pixels a side
+    assert lift.neighbourhood.reach == 11  # the image has 12 pixels a side
     assert kinds(create("positional_encoding=table"), nn.Embedding) == 5  # 2 layers · 2, and group
 
 

@@ -11,10 +11,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,6 @@ def plan(size: tuple[int, int], window: tuple[int, int], lanes: int) -> Geometry
 
     The result is shared between calls: do not write to it.
     """
-    window = (min(window[0], 2 * size[0] - 1), min(window[1], 2 * size[1] - 1))
     height, width = size
     reach = window[1] // 2
     through = width + reach
@@ -97,15 +93,3 @@ def _cover(
     margin = min(window[0] // 2, spanned) * stride + window[1] // 2 + lanes
     blocks = np.stack([starts + margin, *edges], axis=1)[real.any(axis=1)]
     return Geometry(size, window, stride, margin, np.ascontiguousarray(blocks))
-
-
-def clip_table(table: Tensor, window: tuple[int, int]) -> Tensor:
-    """The middle of ``(|H|, d, K_h, K_w)``: offsets that two pixels of the image can have."""
-    top, left = ((k - w) // 2 for k, w in zip(table.shape[-2:], window, strict=True))
-    return table[..., top : top + window[0], left : left + window[1]]
-
-
-def unclip_table(table: Tensor, shape: torch.Size) -> Tensor:
-    """The adjoint of `clip_table`: zeros around."""
-    top, left = ((k - w) // 2 for k, w in zip(shape[-2:], table.shape[-2:], strict=True))
-    return F.pad(table, (left, left, top, top))

@@ -141,7 +141,7 @@ def full(typingctx: Any, like: Any, number: Any) -> tuple[Any, Callable]:
 
 @njit
 def room(shape: Any, dtype: Any) -> Any:
-    """An uninitialised array whose registers lie in one cache line each."""
+    """An uninitialized array whose registers lie in one cache line each."""
     size = 1
     for n in shape:
         size *= n

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from g_selfatt.backends.numba.dropout import weight_keys
 from g_selfatt.backends.numba.factors import Problem
-from g_selfatt.backends.numba.geometry import clip_table, plan, unclip_table
+from g_selfatt.backends.numba.geometry import plan
 from g_selfatt.backends.numba.images import view
 from g_selfatt.backends.numba.kernels_backward import backward
 from g_selfatt.backends.numba.kernels_forward import forward
@@ -26,7 +26,9 @@ from g_selfatt.functional.inputs import AttentionInputs
 # A normaliser below this is computed again from the joint maximum. Terms that matter to a sum of
 # this size are larger than it times the precision, and so are all their factors: normal numbers.
 LEAST_NORMALISER = {torch.float32: 1e-20, torch.float64: 1e-200}
-PENALTY = -1e30  # of a key outside the image: vanishes after exp, and is finite
+# Of a key outside the image: lower than the score of any other, and finite with one added to it.
+PENALTY = {dtype: torch.finfo(dtype).min / 2 for dtype in LEAST_NORMALISER}
+NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 def attend(inputs: AttentionInputs) -> Tensor:
@@ -71,11 +73,12 @@ class _Attention(torch.autograd.Function):
                 "create_graph=True: the compiled attention has no second derivatives, "
                 "choose backend='reference' for them"
             )
-        call = _Call(*ctx.saved_tensors, *ctx.options)
+        saved = ctx.saved_tensors  # read once: activation checkpointing computes them again
+        call = _Call(*saved, *ctx.options)
         gradients = call.backward(d_out, ctx.needs_input_grad[:5])
         typed = (
             None if gradient is None or tensor is None else gradient.to(tensor.dtype)
-            for gradient, tensor in zip(gradients, ctx.saved_tensors, strict=False)
+            for gradient, tensor in zip(gradients, saved, strict=False)
         )
         return (*typed, None, None, None, None)
 
@@ -105,7 +108,7 @@ class _Call:
         height, width, *window = *query.shape[4:], *table.shape[2:]
         self.geometry = geometry = plan((height, width), (window[0], window[1]), self.lanes)
         outputs, elements = len(table), query.shape[3]
-        clipped = clip_table(table.detach(), geometry.window).to(dtype)
+        table = table.detach().to(dtype)
         if embedding is None or index is None:  # lifting: a group score of zero
             embedding = query.new_zeros(1, 0)
             index = torch.zeros(outputs, elements, elements, dtype=torch.int64)
@@ -115,16 +118,17 @@ class _Call:
             view(key.to(dtype)),
             view(value.to(dtype)),
             scale,
-            clipped.flatten(2).mT.contiguous().numpy(),
-            embedding.detach().to(dtype).contiguous().numpy(),
+            table.flatten(2).mT.contiguous().numpy(),
+            # A copy: a view of NumPy's would pin the storage of a parameter, which FSDP resizes.
+            embedding.detach().to(dtype, copy=True).contiguous().numpy(),
             index.contiguous().numpy(),
-            np.where(geometry.inside, 0.0, PENALTY).astype(clipped.numpy().dtype),
+            np.where(geometry.inside, 0.0, PENALTY[dtype]).astype(NUMPY[dtype]),
             geometry.blocks,
             self.channels,
             (height, width, geometry.stride, geometry.margin),
             geometry.window,
             seed,
-            round(dropout_rate * 2**32),
+            min(round(dropout_rate * 2**32), 2**32 - 1),
             weight_keys(seed, elements * offsets if dropout_rate > 0 else 0),
         )
 
@@ -181,6 +185,6 @@ class _Call:
             d_query[0] if wanted[0] else None,
             total(d_key) if wanted[1] else None,
             total(d_value) if wanted[2] else None,
-            unclip_table(table, self.table_shape) if wanted[3] else None,
+            table if wanted[3] else None,
             d_embedding.sum((0, 1)) if wanted[4] else None,
         )

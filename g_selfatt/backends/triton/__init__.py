@@ -30,8 +30,6 @@ def can_run(inputs: AttentionInputs) -> str | None:
     reason = why_not_on(q.device.type)
     if reason is not None:
         return reason
-    if any(t.device != q.device for t in _tensors(inputs)):
-        return "the inputs are on several devices"
     for name, image in (("query", q), ("key", inputs.key), ("value", inputs.value)):
         if image.dtype not in DTYPES:
             return f"the kernels take float32, bfloat16 and float16, the {name} is {image.dtype}"
@@ -84,17 +82,6 @@ def _why_no_triton() -> str | None:
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed (it comes with PyTorch for CUDA on Linux)"
     return None
-
-
-def _tensors(inputs: AttentionInputs) -> list[Tensor]:
-    tensors = (
-        inputs.key,
-        inputs.value,
-        inputs.positional_table,
-        inputs.group_embedding,
-        inputs.group_index,
-    )
-    return [tensor for tensor in tensors if tensor is not None]
 
 
 def _largest_offset(inputs: AttentionInputs) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from g_selfatt.backends.numba.geometry import clip_table, unclip_table
 from g_selfatt.backends.triton.blocks import (
     LANES,
     PROGRAMS,
@@ -58,15 +57,12 @@ class Call:
         batch, self.heads, self.channels, self.elements, self.height, self.width = query.shape
         self.units, self.pixels = batch * self.heads, self.height * self.width
         self.tiles = -(-self.pixels // LANES)
-        self.query, self.table_shape, self.outputs = query, table.shape, len(table)
+        self.query, self.outputs = query, len(table)
         floats = (query, key, value, table, embedding)
         self.dtypes = [tensor.dtype for tensor in floats if tensor is not None]
         self.images = [flat(image) for image in (query, key, value)]
-        self.window = (
-            min(table.shape[2], 2 * self.height - 1),
-            min(table.shape[3], 2 * self.width - 1),
-        )
-        self.table = clip_table(table, self.window).to(torch.float32).contiguous()
+        self.window = (table.shape[2], table.shape[3])
+        self.table = table.to(torch.float32).contiguous()
         self.scale, self.scale_2 = scale, scale * math.log2(math.e)
         self.grouped = embedding is not None
         none = self.table  # some pointer, never followed
@@ -213,7 +209,7 @@ class Call:
     ) -> Tensor:
         depth, offsets = self.table.shape[1], self.window[0] * self.window[1]
         if not wanted or depth == 0:
-            return self.table.new_zeros(self.table_shape)
+            return torch.zeros_like(self.table)
         programs = self.outputs * offsets
         splits = min(-(-PROGRAMS // programs), self.units * self.tiles)
         d_table = self.table.new_empty(splits, *self.table.shape)
@@ -231,7 +227,7 @@ class Call:
             KEYS=part_of(self.elements, self.elements),
             **tile,
         )
-        return unclip_table(d_table.sum(0), self.table_shape)
+        return d_table.sum(0)
 
 
 def described(image: Tensor) -> tuple[Any, ...]:

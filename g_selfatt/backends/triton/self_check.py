@@ -56,7 +56,6 @@ def _has_passed(kind: Kind) -> bool:
 
 def _kind(inputs: AttentionInputs) -> Kind:
     q, table = inputs.query, inputs.positional_table
-    is_global = table.shape[2] >= 2 * q.shape[4] - 1 and table.shape[3] >= 2 * q.shape[5] - 1
     return (
         str(q.device),
         q.dtype,
@@ -67,7 +66,7 @@ def _kind(inputs: AttentionInputs) -> Kind:
         q.shape[3],
         None if inputs.group_embedding is None else tuple(inputs.group_embedding.shape),
         table.shape[1],
-        is_global,
+        inputs.whole_image,
     )
 
 

@@ -1,4 +1,4 @@
-"""How far a query sees: a window, or the whole image. All that local and global differ in."""
+"""The keys that a query sees: a window or the whole image. Local and global differ in it only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class LocalExtent:
+class Window:
     """A k×k window around the query.
 
     Attributes:
@@ -28,12 +28,12 @@ class LocalExtent:
         return self.patch_size // 2
 
     def window(self, height: int, width: int) -> tuple[int, int]:
-        """The window of offsets in an image of this size, odd."""
+        """The sides of the window of offsets in an image of this size, odd."""
         return self.patch_size, self.patch_size
 
 
 @dataclass(frozen=True)
-class GlobalExtent:
+class WholeImage:
     """All pixels of the image.
 
     Attributes:
@@ -55,5 +55,5 @@ class GlobalExtent:
         return self.max_pos_embedding - 1
 
     def window(self, height: int, width: int) -> tuple[int, int]:
-        """The window of offsets in an image of this size, odd; whatever size it has."""
+        """The sides of the window that holds every offset of an image of this size, odd."""
         return 2 * height - 1, 2 * width - 1

@@ -1,0 +1,169 @@
+"""Layers in programs of others: threads, devices without memory, tracers, checkpoints, FSDP."""
+
+import copy
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.utils.checkpoint import checkpoint
+
+import models
+from g_selfatt import groups, nn
+from g_selfatt.functional import acted_offsets
+
+LAYERS = {
+    "lift_local": (nn.LiftLocalSelfAttention, 3),
+    "lift_global": (nn.LiftSelfAttention, 7),
+    "group_local": (nn.GroupLocalSelfAttention, 3),
+    "group_global": (nn.GroupSelfAttention, 7),
+}
+
+
+def make(kind, group="p4", **options):
+    layer, extent = LAYERS[kind]
+    return layer(group, 3, 6, 3, 2, extent, **options)
+
+
+def signal(kind, size=(5, 6)):
+    return torch.randn(2, 3, *([] if kind.startswith("lift") else [4]), *size)
+
+
+@pytest.mark.parametrize("backend", ["reference", "numba"])
+def test_threads_share_a_layer(backend):
+    layer = make("group_global", backend=backend).eval()
+    inputs = [signal("group_global", size) for size in ((3, 4), (4, 3), (5, 5), (2, 6))]
+    with torch.no_grad():
+        expected = [layer(x) for x in inputs]
+
+    def work(first):
+        with torch.no_grad():
+            for i in range(100):
+                which = (first + i) % len(inputs)
+                if not torch.equal(layer(inputs[which]), expected[which]):
+                    return False
+        return True
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(work, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_layer_made_without_memory(kind):
+    trained, x = make(kind), signal(kind)
+    with torch.device("meta"):
+        layer = make(kind)
+    assert layer(x.to("meta")).device.type == "meta"
+    layer.to_empty(device="cpu").load_state_dict(trained.state_dict())
+    assert torch.equal(layer(x), trained(x))
+
+
+def test_groups_and_their_tables_do_not_depend_on_the_device_context():
+    with torch.device("meta"):
+        made = [groups.get(name) for name in ("p4m", "p8", "mz2")]
+        offsets = acted_offsets(made[0], (3, 3), 1, torch.float64, torch.device("cpu"))
+    for group in made:
+        expected = groups.get(group.name)
+        assert torch.equal(group.multiplication_table, expected.multiplication_table)
+        assert torch.equal(group.matrices, expected.matrices)
+        assert group.elements.tolist() == list(range(group.num_elements))
+    expected = acted_offsets(groups.get("p4m"), (3, 3), 1, torch.float64, torch.device("cpu"))
+    assert torch.equal(offsets, expected)
+
+
+def test_a_network_made_without_memory():
+    trained = models.create_model("p4sa", "rotDigits").eval()
+    with torch.device("meta"):
+        network = models.create_model("p4sa", "rotDigits").eval()
+    assert {p.device.type for p in network.parameters()} == {"meta"}
+    network.to_empty(device="cpu").load_state_dict(trained.state_dict())
+    x = torch.randn(2, 1, 12, 12)
+    assert torch.equal(network(x), trained(x))
+
+
+@pytest.mark.parametrize("tracing", ["export", "strict export", "fake"])
+def test_a_tracer_leaves_nothing_behind(tracing):
+    """In a fresh process, where no table has been computed before."""
+    trace = {
+        "export": "torch.export.export(layer, (x,), strict=False)",
+        "strict export": "torch.export.export(layer, (x,), strict=True)",
+        "fake": "with FakeTensorMode(allow_non_fake_inputs=True): layer(x)",
+    }[tracing]
+    program = (
+        "import torch\n"
+        "from torch._subclasses import FakeTensorMode\n"
+        "from g_selfatt import nn\n"
+        "layer = nn.GroupLocalSelfAttention('p4', 3, 6, 3, 2, 3).eval()\n"
+        "x = torch.randn(1, 3, 4, 5, 5)\n"
+        f"{trace}\n"
+        "assert type(layer(x)) is torch.Tensor\n"
+        "assert {type(t) for t in layer.group._tables.values()} == {torch.Tensor}\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("backend", ["reference", "recompute", "numba"])
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpointing(backend, reentrant):
+    layer, x = make("group_local", backend=backend), signal("group_local").requires_grad_()
+
+    def gradients(out):
+        return torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])
+
+    expected = gradients(layer(x))
+    layer_twice = copy.deepcopy(layer)
+    out = checkpoint(layer_twice, x, use_reentrant=reentrant)
+    out.square().sum().backward()
+    got = [x.grad, *(p.grad for p in layer_twice.parameters())]
+    assert all(map(torch.equal, got, expected))
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    store = dist.FileStore(str(tmp_path / "store"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_fsdp_trains_as_one_process_does(one_process):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    layer, x = make("group_local", backend="numba"), signal("group_local")
+    sharded = copy.deepcopy(layer)
+    fully_shard(sharded, mesh=init_device_mesh("cpu", (1,)))
+    for one in (layer, sharded):
+        optimizer = torch.optim.SGD(one.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            one(x).square().mean().backward()
+            optimizer.step()
+    for a, b in zip(sharded.parameters(), layer.parameters(), strict=True):
+        torch.testing.assert_close(a.full_tensor(), b)
+
+
+def test_half_precision_on_the_cpu_skips_no_step():
+    """Position MLPs compute in float32: their norm makes gradients beyond float16."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(make("lift_local"), make("group_local"))
+    x, target = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 4, 8, 8)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    scaler, scales = torch.amp.GradScaler("cpu"), []
+    for _ in range(40):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.float16):
+            loss = (network(x) - target).square().mean()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        scales.append(scaler.get_scale())
+    first_fit = scales.index(min(scales))
+    assert first_fit < 5 and len(set(scales[first_fit:])) == 1

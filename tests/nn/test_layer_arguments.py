@@ -1,0 +1,63 @@
+"""The arguments of the four attention layers: all shown, all documented, all taken."""
+
+import doctest
+import inspect
+import re
+
+import pytest
+import torch
+
+from g_selfatt import groups, nn, testing
+
+LAYERS = [
+    nn.LiftSelfAttention,
+    nn.LiftLocalSelfAttention,
+    nn.GroupSelfAttention,
+    nn.GroupLocalSelfAttention,
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_help_shows_every_argument(layer):
+    arguments = re.search(r"Args:\n(.*?)\n\s*\n", layer.__doc__, re.DOTALL)[1]
+    indent = re.match(" *", arguments)[0]
+    documented = re.findall(rf"^{indent}(\w+): \w", arguments, re.MULTILINE)
+    assert documented == list(inspect.signature(layer).parameters)
+    assert {"backend", "device", "dtype", "positional_encoding"} < set(documented)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_example_in_the_help_runs(layer):
+    names = {"torch": torch, **vars(nn)}
+    example = doctest.DocTestParser().get_doctest(layer.__doc__, names, layer.__name__, None, None)
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_group_by_its_name_and_no_dropout_unless_asked(layer):
+    made = layer("p4m", 5, 6, 7, 2, 3)
+    assert repr(made.group) == repr(groups.get("p4m"))
+    assert made.attention_dropout_rate == 0.0
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_weights_of_a_dtype_on_a_device(layer):
+    made = layer("p4", 5, 6, 7, 2, 3, dtype=torch.float64, device="meta")
+    assert {(p.dtype, p.device.type) for p in made.parameters()} == {(torch.float64, "meta")}
+    torch.manual_seed(1)
+    before = layer("p4", 5, 6, 7, 2, 3)
+    torch.manual_seed(1)
+    same = layer("p4", 5, 6, 7, 2, 3, dtype=torch.float32, device="cpu")
+    assert all(map(torch.equal, before.parameters(), same.parameters()))
+
+
+def test_an_unknown_keyword_is_refused_by_its_name():
+    with pytest.raises(TypeError, match="bakend"):
+        nn.LiftSelfAttention("p4", 5, 6, 7, 2, 3, bakend="reference")
+
+
+def test_groups_by_their_names_elsewhere():
+    lift = nn.LiftConv("p4m", 1, 2, 3).double()
+    network = torch.nn.Sequential(lift, nn.GroupConv("p4m", 2, 2, 3).double())
+    testing.assert_equivariant(network, "p4m", torch.randn(1, 1, 7, 7).double())
