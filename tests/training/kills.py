@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: once, not in every life
+
 import datasets
 import training
 from models import read_metadata
