@@ -41,7 +41,8 @@ class GroupCoAtNet(nn.Module):
 
     Lifting convolution, norm, activation; stages; norm, activation; the mean over space, the
     maximum over the group, and a linear map to the classes. A stage is a max-pooling that halves
-    the image, a 1×1 convolution where the channels change, and blocks of three residual branches:
+    the image; where the channels change, a group convolution, norm and activation; and blocks of
+    three residual branches:
 
         x + norm(depthwise group convolution(x))
         x + norm(attention(norm(x)))               in the stages that have attention
@@ -62,6 +63,8 @@ class GroupCoAtNet(nn.Module):
         channels_per_stage: channels of each stage.
         blocks_per_stage: blocks of each stage.
         attention_per_stage: ``"Off"``, ``"Local"`` or ``"Global"`` for each stage.
+        transition_kernel_size: side in pixels, odd, of the filters of the group convolutions
+            that change the number of channels.
         kernel_size: side of the depthwise filters in pixels, odd.
         expansion: hidden channels of the pointwise MLP, as a multiple of the block's.
         num_heads: heads of every attention layer.
@@ -89,6 +92,7 @@ class GroupCoAtNet(nn.Module):
         channels_per_stage: Sequence[int],
         blocks_per_stage: Sequence[int],
         attention_per_stage: Sequence[str],
+        transition_kernel_size: int = 1,
         kernel_size: int = 5,
         expansion: int = 2,
         num_heads: int = 4,
@@ -115,7 +119,11 @@ class GroupCoAtNet(nn.Module):
                     f"unknown attention_per_stage {attention!r}; "
                     f"choose of {', '.join(STAGE_ATTENTION)} for each stage"
                 )
-        for name, side in (("stem_kernel_size", stem_kernel_size), ("kernel_size", kernel_size)):
+        for name, side in (
+            ("stem_kernel_size", stem_kernel_size),
+            ("transition_kernel_size", transition_kernel_size),
+            ("kernel_size", kernel_size),
+        ):
             if side % 2 == 0:
                 raise ValueError(f"{name} must be odd, so that the size is kept, got {side}")
         self.group = groups.get(group) if isinstance(group, str) else group
@@ -171,8 +179,13 @@ class GroupCoAtNet(nn.Module):
             stage = nn.Sequential(gnn.MaxPool())
             size = (size + 1) // 2
             if out_channels != channels:
-                stage.append(gnn.Conv1x1(channels, out_channels, bias=False))
+                stage.append(
+                    gnn.GroupConv(
+                        self.group, channels, out_channels, transition_kernel_size, bias=False
+                    )
+                )
                 stage.append(norm(out_channels))
+                stage.append(activation())
             for _ in range(blocks):
                 stage.append(block(kind, out_channels, size))
             self.stages.append(stage)

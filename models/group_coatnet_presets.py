@@ -12,12 +12,18 @@ STAGE_ATTENTION = ("Off", "Local", "Global")
 
 _ROTMNIST: dict[str, Any] = {
     "stem_channels": 24,
-    "channels_per_stage": (32, 64),
+    "channels_per_stage": (32, 62),
     "blocks_per_stage": (2, 4),
     "kernel_size": 3,
 }
 PRESETS: dict[str, dict[str, Any]] = {
-    "rotDigits": {"stem_channels": 12, "channels_per_stage": (16, 20), "blocks_per_stage": (1, 1)},
+    "rotDigits": {
+        "stem_channels": 8,
+        "channels_per_stage": (10, 12),
+        "blocks_per_stage": (1, 1),
+        "transition_kernel_size": 3,
+        "kernel_size": 3,
+    },
     "rotMNIST": _ROTMNIST,
     "MNIST": _ROTMNIST,
     "CIFAR10": {
@@ -36,9 +42,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """The convolutional networks, by data set."""
 CHANNELS_WITH_ATTENTION: dict[str, tuple[int, ...]] = {
-    "rotDigits": (16, 16),
-    "rotMNIST": (32, 56),
-    "MNIST": (32, 56),
+    "rotDigits": (9, 11),
+    "rotMNIST": (32, 52),
+    "MNIST": (32, 52),
     "CIFAR10": (64, 116),
     "PCam": (16, 24, 32, 40),
 }
@@ -102,5 +108,6 @@ KEYS = (
         expected="Off, Local or Global for each stage, such as ('Off','Local')",
         valid=lambda values: values != () and all(value in STAGE_ATTENTION for value in values),
     ),
+    Key("transition_kernel_size", int, None, "side of the filters that change channels", **_ODD),
     Key("kernel_size", int, None, "side of the depthwise filters in pixels", **_ODD),
 )
