@@ -60,6 +60,8 @@ def test_a_smoke_run_of_the_default_command(tmp_path):
         (training.errors.NonFiniteLoss("the loss is nan"), 1, "the loss is nan\n"),
         (training.errors.Interrupted("goes on from epoch 2"), 130, "goes on from epoch 2\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (training.errors.Terminated("goes on from epoch 2"), 143, "goes on from epoch 2\n"),
+        (training.errors.Termination(), 143, "terminated\n"),
     ],
 )
 def test_how_a_run_ends_decides_the_exit_code(error, code, line, monkeypatch, capsys):
@@ -69,6 +71,12 @@ def test_how_a_run_ends_decides_the_exit_code(error, code, line, monkeypatch, ca
     monkeypatch.setattr(training, "run", run)
     assert main.main([]) == code
     assert capsys.readouterr().err == line
+
+
+def test_of_several_processes_one_says_what_all_know(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert main.main(["--config.lr=-1"]) == 2
+    assert capsys.readouterr().err == ""
 
 
 def test_an_error_of_the_program_is_not_taken_for_the_users(monkeypatch):
