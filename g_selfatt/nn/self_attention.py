@@ -22,6 +22,7 @@ from g_selfatt.nn.positional_encoding import (
 from g_selfatt.nn.table_cache import TableCache
 
 POSITIONAL_ENCODINGS = ("mlp", "table")
+PROJECTED_BYTES = 2**22  # of the queries that one thread takes at once, without gradients
 
 
 class AttentionOptions(TypedDict, total=False):
@@ -160,31 +161,51 @@ class SelfAttention(nn.Module):
             ValueError: x has other axes or another number of channels.
         """
         self._check_input(x)
-        query, key, value = (
-            self._split_heads(project(x)) for project in (self.query, self.key, self.value)
-        )
         encodings = (
             self._encode_positions(self.neighbourhood.window(*x.shape[-2:])),
             None if self.lifting else self.group_embedding.weight,
             None if self.lifting else self.get_buffer("group_index"),
         )
+        if not return_attention:
+            parts = [self._attend(part, encodings)[0] for part in x.split(self._together(x))]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+        output, query, key = self._attend(x, encodings)
+        whole_image = isinstance(self.neighbourhood, WholeImage)
         scale = self.in_channels**-0.5
+        return output, attention_weights(
+            query, key, *encodings, scale=scale, whole_image=whole_image
+        )
+
+    def _attend(
+        self, x: Tensor, encodings: tuple[Tensor, Tensor | None, Tensor | None]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The output, and the queries and keys that it came from."""
+        query, key, value = (
+            self._split_heads(project(x)) for project in (self.query, self.key, self.value)
+        )
         output = self_attention(
             query,
             key,
             value,
             *encodings,
-            scale=scale,
+            scale=self.in_channels**-0.5,
             dropout_rate=self.attention_dropout_rate if self.training else 0.0,
             backend=self.backend,
         )  # (B, heads, c, |H|, H, W)
-        output = self.wout(output.transpose(1, 2).flatten(1, 2))
-        if not return_attention:
-            return output
-        whole_image = isinstance(self.neighbourhood, WholeImage)
-        return output, attention_weights(
-            query, key, *encodings, scale=scale, whole_image=whole_image
-        )
+        return self.wout(output.transpose(1, 2).flatten(1, 2)), query, key
+
+    def _together(self, x: Tensor) -> int:
+        """How many images to take at once.
+
+        All of them, but on a CPU without gradients, where nothing needs to be kept: few enough for
+        their queries, keys and values to stay in the cache and in memory that is used again.
+        """
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if torch.is_grad_enabled() or traced or not x.is_cpu:
+            return max(len(x), 1)
+        numbers = self.num_heads * self.mid_channels * self.group.num_elements
+        size = numbers * x.shape[-2] * x.shape[-1] * x.itemsize
+        return max(torch.get_num_threads() * PROJECTED_BYTES // max(size, 1), 1)
 
     def _make_position_embedding(self, channels: int, factory: _Factory) -> nn.Module:
         if self.positional_encoding == "mlp":
