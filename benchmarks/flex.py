@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from benchmarks.cases import FLEX
 from g_selfatt.backends import BACKENDS, AttentionInputs, Backend
 
+NAME = "flex"
 LEAST_CHANNELS = 16  # of what FlexAttention compiles on CUDA
 
 
 def register() -> None:
     """Make it a backend of this process, which layers can name."""
-    BACKENDS[FLEX] = Backend(FLEX, attend, is_worth_it=lambda inputs: False)
+    BACKENDS[NAME] = Backend(NAME, attend, is_worth_it=lambda inputs: False)
 
 
 def attend(inputs: AttentionInputs) -> Tensor:

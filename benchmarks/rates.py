@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
-from benchmarks.timing import now
+from benchmarks.worker import now
 
 TRIES = 5
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices
@@ -15,12 +15,17 @@ CHANNELS, PIXELS, KERNEL = 512, 64, 3  # of the convolution: images of PIXELS ×
 COPIED = {"cpu": 2**26, "cuda": 2**28}  # float32 numbers: far more than a cache holds
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(NamedTuple):
     """What the machine can do in a second: float32 multiply-adds, bytes read or written."""
 
     multiply_adds: float
     bytes: float
+
+    def __str__(self) -> str:
+        return (
+            f"peak rates: {self.multiply_adds / 1e9:.0f}·10⁹ float32 multiply-adds/s, "
+            f"{self.bytes / 1e9:.0f}·10⁹ bytes/s"
+        )
 
 
 def measure_rates(device: str) -> Rates:

@@ -1,4 +1,4 @@
-"""The least work of a training step, counted: how fast it could be if nothing were wasted.
+"""The least work of a step, counted: how fast it could be if nothing were wasted.
 
 Counted is the factored algorithm that `g_selfatt.backends.numba` describes, with its
 recomputation in backward, and the convolutions; a better algorithm would have a lower floor. With
@@ -18,7 +18,7 @@ head, d that meet positions, e that meet the group, for each head of each sample
               masks         OG²N with dropout
 
 Not counted: sums that could be kept from forward (Z) or come with others (dR), finding the maxima,
-norms, activations, pooling, the optimiser. A sum, a product, or both at once is one operation.
+norms, activations, pooling, the optimizer. A sum, a product, or both at once is one operation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from benchmarks.rates import Rates
-from benchmarks.steps import Step
+from benchmarks.worker import Step
 from g_selfatt.nn.self_attention import SelfAttention
 
 # x − max; x/ln 2 rounded to n, 2; x − n·ln 2 in two parts, 2; a polynomial of degree 7; times 2ⁿ.
@@ -90,7 +90,10 @@ def step_work(step: Step, network: nn.Module) -> Work:
 
 
 def convolution_work(convolution: _ConvNd, x: Tensor, output: Tensor) -> Work:
-    """Forward and backward of a convolution; each input, output and gradient moved once a pass."""
+    """A convolution; in training its backward too. All inputs and outputs are moved once a pass."""
+    if not convolution.training:
+        products = output.numel() * convolution.weight[0].numel()
+        return Work(products, bytes=BYTES_OF_NUMBER * (x.numel() + output.numel()))
     gradients = 1 + x.requires_grad  # the weight's, and the input's
     multiply_adds = (1 + gradients) * output.numel() * convolution.weight[0].numel()
     numbers = 2 * (x.numel() + output.numel()) + (x.numel() if x.requires_grad else 0)
@@ -98,10 +101,10 @@ def convolution_work(convolution: _ConvNd, x: Tensor, output: Tensor) -> Work:
 
 
 def attention_work(layer: SelfAttention, x: Tensor) -> Work:
-    """Forward and backward of a layer's attention, between its projections.
+    """A layer's attention, between its projections; in training its backward too.
 
     Args:
-        layer: in training.
+        layer: an attention layer.
         x: its input, ``(B, C, [|H|,] H, W)``.
     """
     size, channels = x.shape[-2:], layer.mid_channels
@@ -122,6 +125,7 @@ def attention_work(layer: SelfAttention, x: Tensor) -> Work:
         pixels=pixels,
         pairs=pairs,
         dropout=layer.attention_dropout_rate > 0,
+        training=layer.training,
     )
 
 
@@ -142,6 +146,7 @@ def count_attention(
     pixels: int,
     pairs: int,
     dropout: bool,
+    training: bool = True,
 ) -> Work:
     """The formulas at the top, with their letters.
 
@@ -151,7 +156,8 @@ def count_attention(
         elements, outputs: G, O.
         pixels: of the image.
         pairs: N.
-        dropout: whether attention weights are dropped.
+        dropout: whether attention weights are dropped in training.
+        training: whether there is a backward.
     """
     content = elements**2 * pairs  # (g, m, o)
     position = outputs * elements * pairs  # (h, g, o), and (h, m, o)
@@ -160,13 +166,17 @@ def count_attention(
     by_row = elements * outputs * pixels * group_depth
     scores = content * channels + position * depth + by_row
     forward = scores + 3 * weights + 2 * group + position * channels
+    exponentials = min(content + position + group, weights)
+    if not training:
+        numbers = pixels * channels * (3 * elements + outputs)  # q, k, v, out
+        return Work(units * forward, units * exponentials, 0, units * BYTES_OF_NUMBER * numbers)
     gradients = 2 * (position * channels + content * channels + position * depth + by_row)
     backward = scores + 7 * weights + gradients
     # Forward: q, k, v, out. Backward: q, k, v and their gradients, and that of out.
     numbers = pixels * channels * (9 * elements + 2 * outputs)
     return Work(
         units * (forward + backward),
-        units * 2 * min(content + position + group, weights),
+        units * 2 * exponentials,
         units * 2 * weights if dropout else 0,
         units * BYTES_OF_NUMBER * numbers,
     )

@@ -11,24 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from torch import nn
-
 import models
 from demo import pictures
-from g_selfatt.testing import assert_equivariant
+from demo.networks import name_layers
+from g_selfatt import groups
+from g_selfatt.testing import UpTo, assert_equivariant
 
 QUARTER_TURN = 1
-
-
-def first_layers(model: models.GroupTransformer) -> nn.Module:
-    """The lifting and the first attention layer of a network: ``(B, 1, H, W)`` → on the group."""
-    block = next(layer for layer in model.transformer if hasattr(layer, "attention"))
-    return nn.Sequential(
-        model.lifting_self_attention,
-        model.lifting_normalization,
-        model.lifting_activation,
-        *block.attention[:3],  # norm, activation, attention
-    )
 
 
 def main() -> None:
@@ -37,9 +26,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo/equivariance.png"))
     out = parser.parse_args().out
     model = models.create_model("p4sa", "rotDigits", pretrained=True).double().eval()
-    layers, image = first_layers(model), pictures.load_digit()
-    assert_equivariant(layers, model.group, image)
-    figure = pictures.group_equivariance(layers, model.group, image, QUARTER_TURN)
+    layers, image = UpTo(model, name_layers(model)["attention 1"]), pictures.load_digit()
+    group = groups.get("p4")
+    assert_equivariant(layers, group, image)
+    figure = pictures.group_equivariance(layers, group, image, QUARTER_TURN)
     figure.savefig(out, dpi=110)
     print(f"drew {out}")
 

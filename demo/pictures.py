@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import datasets
+from demo.networks import Normalize, rot_digit
 from g_selfatt.functional import inscribed_disc
 from g_selfatt.groups import Group
 
@@ -29,10 +30,8 @@ FONT_SIZE = 12
 
 
 def load_digit(index: int = 0) -> Tensor:
-    """A test image of rotDigits as the networks take it: ``(1, 1, 12, 12)`` float64, normalised."""
-    splits = datasets.load("rotDigits")
-    mean, std = splits.info.mean[0], splits.info.std[0]
-    return (splits.test.images[index : index + 1].double() / 255 - mean) / std
+    """A test image of rotDigits as the networks take it: ``(1, 1, 12, 12)`` float64, normalized."""
+    return Normalize(datasets.INFO["rotDigits"])(rot_digit(index)[0])
 
 
 def element_names(group: Group) -> list[str]:

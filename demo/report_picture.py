@@ -10,8 +10,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from demo.report_errors import TOLERANCE
-
 # Okabe and Ito's colours, which colour-blind readers tell apart, each with a line of its own.
 STYLES = {
     "equivariant": ("#0072B2", "-"),
@@ -27,7 +25,7 @@ GAP = 45.0  # degrees between the rotations and the mirrors
 FLOOR = 1e-17  # where an error of 0 is drawn
 
 
-def draw(report: dict[str, Any]) -> Figure:
+def draw(report: dict[str, Any], tolerance: float) -> Figure:
     """The picture of a report.
 
     Every element of the group but the identity has a cluster of markers, from the lifting on its
@@ -35,7 +33,8 @@ def draw(report: dict[str, Any]) -> Figure:
     rotations. Lines are the logits at the angles between.
 
     Args:
-        report: from `report_errors.measure`, or read from report.json.
+        report: from `equivariance_report.measure`, or read from report.json.
+        tolerance: largest error that rounding explains.
     """
     figure = Figure(figsize=(12, 7), dpi=90, layout="constrained")
     FigureCanvasAgg(figure)
@@ -43,7 +42,7 @@ def draw(report: dict[str, Any]) -> Figure:
     for number, encoding in enumerate(report["errors"]):
         _draw_logits(axis, report, encoding)
         _draw_layers(axis, report, encoding, number)
-    _label_axes(axis, report)
+    _label_axes(axis, report, tolerance)
     figure.suptitle(
         f"{report['model']} of {report['dataset']}, {report['weights']}, {report['dtype']}",
         fontsize=SIZE,
@@ -96,7 +95,7 @@ def _draw_layers(axis: Axes, report: dict[str, Any], encoding: str, number: int)
             )
 
 
-def _label_axes(axis: Axes, report: dict[str, Any]) -> None:
+def _label_axes(axis: Axes, report: dict[str, Any], tolerance: float) -> None:
     mirrors = [element for element in report["elements"] if element["mirror"]]
     ticks = {float(angle): f"{angle}°" for angle in (0, 90, 180, 270, 360)}
     for element in mirrors:
@@ -114,8 +113,8 @@ def _label_axes(axis: Axes, report: dict[str, Any]) -> None:
     axis.set_yscale("log")
     axis.set_ylim(FLOOR / 2, 3)
     axis.set_ylabel("relative equivariance error", fontsize=SIZE)
-    axis.axhline(TOLERANCE, color=GREY, lw=1.5, linestyle=":")
-    axis.text(0, 1.5 * TOLERANCE, f"tolerance {TOLERANCE:.0e}", color=GREY, fontsize=SIZE)
+    axis.axhline(tolerance, color=GREY, lw=1.5, linestyle=":")
+    axis.text(0, 1.5 * tolerance, f"tolerance {tolerance:.0e}", color=GREY, fontsize=SIZE)
     axis.tick_params(labelsize=SIZE)
     axis.grid(alpha=0.3)
 

@@ -19,8 +19,8 @@ RESULTS.md. An image of your own is white on black.
 
 from __future__ import annotations
 
+import argparse
 import sys
-from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -35,12 +35,10 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from benchmarks.command_line import Parser, new_file
-from demo.report_networks import Normalise
+from demo.networks import Normalize, rot_digit
 from g_selfatt.functional import transform_plane
 from g_selfatt.groups import SE2
 
-COMMAND = "python -m demo.stability"
 DIGIT, LABEL = Path(__file__).with_name("digit.png"), 2
 NUM_ANGLES = 72  # every 5°
 NUM_COMPETITORS = 3
@@ -101,7 +99,7 @@ def load_network(name: str, info: datasets.DatasetInfo) -> nn.Module:
         ValueError, FileNotFoundError: as `models.create_model`.
     """
     return nn.Sequential(
-        Normalise(info), models.create_model(name, info.name, pretrained=True).double()
+        Normalize(info), models.create_model(name, info.name, pretrained=True).double()
     )
 
 
@@ -190,12 +188,17 @@ def _draw_probabilities(axis: Axes, stability: Stability, classes: list[int]) ->
     axis.grid(alpha=0.3)
 
 
-def parse(arguments: Sequence[str]) -> Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of a command line, with the ``networks``, the ``pixels`` and the ``label``.
 
     Exits with 2 for a mistake.
     """
-    parser = Parser(COMMAND, __doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.stability",
+        description=__doc__.splitlines()[0],
+        usage=argparse.SUPPRESS,  # a mistake is one line
+        allow_abbrev=False,
+    )
     parser.add_argument("--dataset", default="rotMNIST", help="trained on (%(default)s)")
     parser.add_argument(
         "--models",
@@ -206,14 +209,17 @@ def parse(arguments: Sequence[str]) -> Namespace:
     )
     parser.add_argument("--image", type=Path, metavar="FILE", help="a square picture of your own")
     parser.add_argument("--label", type=int, metavar="N", help="what it shows")
-    parser.add_argument("--out", default="demo/stability.png", help="a picture (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default="demo/stability.png", help="a picture (%(default)s)"
+    )
     options = parser.parse_args(arguments)
     try:
         options.info = datasets.INFO[datasets.canonical_name(options.dataset)]
         options.pixels, options.label = _choose_image(options)
         options.networks = {name: load_network(name, options.info) for name in options.models}
-        options.out = new_file(options.out)
-    except (ValueError, FileNotFoundError, ArgumentTypeError) as error:
+        if not options.out.parent.is_dir():
+            raise ValueError(f"cannot write {options.out}: there is no such folder")
+    except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     return options
 
@@ -232,7 +238,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _choose_image(options: Namespace) -> tuple[Tensor, int]:
+def _choose_image(options: argparse.Namespace) -> tuple[Tensor, int]:
     """The pixels and the label that the options mean; ValueError where they do not fit."""
     info = options.info
     if info.in_channels != 1:
@@ -244,8 +250,7 @@ def _choose_image(options: Namespace) -> tuple[Tensor, int]:
             raise ValueError(f"--label: got {options.label}, expected 0 to {info.num_classes - 1}")
         return read_image(options.image, info), options.label
     if info.name == "rotDigits":
-        test = datasets.load(info.name).test
-        return test.images[:1].double() / 255, int(test.labels[0])
+        return rot_digit()
     return read_image(DIGIT, info), LABEL
 
 

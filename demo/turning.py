@@ -16,10 +16,11 @@ the nearest element, and the inscribed disc is compared.
 
 from __future__ import annotations
 
+import argparse
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,13 +32,12 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from benchmarks.command_line import Parser, new_file
-from demo.report_errors import layers
-from demo.report_networks import example_image, trained_networks
+from demo.networks import Normalize, example_image, name_layers, trained_network
+from g_selfatt import groups
 from g_selfatt.functional import inscribed_disc, transform_plane
 from g_selfatt.groups import SE2, Group
+from g_selfatt.testing import UpTo
 
-COMMAND = "python -m demo.turning"
 DATASET, LAYER = "rotDigits", "block 1"
 NUM_ANGLES = 24  # a multiple of 4, so that some frames are exact
 COLOURS = {"p4sa": "#0072B2", "z2sa": "#D55E00"}  # Okabe and Ito's, told apart by everyone
@@ -67,12 +67,12 @@ def load_layers(name: str) -> tuple[nn.Module, Group]:
     """A trained network of saved/ up to `LAYER`, from pixels in [0, 1], and its group.
 
     Raises:
-        ValueError, FileNotFoundError: as `trained_networks` and `find_pretrained`.
+        ValueError, FileNotFoundError: as `trained_network` and `find_pretrained`.
     """
     path = models.find_pretrained(name, DATASET)[0].path
-    model = trained_networks(path, ["equivariant"]).by_encoding["equivariant"]
-    network = {layer.name: layer.network for layer in layers(model, datasets.INFO[DATASET])}[LAYER]
-    return network, model.group
+    model = trained_network(path, "equivariant")
+    network = nn.Sequential(Normalize(datasets.INFO[DATASET]), model)
+    return UpTo(network, name_layers(model)[LAYER]), groups.get(models.model_entry(name).group)
 
 
 def nearest_element(group: Group, k: int, num_angles: int) -> int:
@@ -194,7 +194,11 @@ def _draw_errors(axis: Axes, turnings: dict[str, Turning], k: int) -> None:
                 markerfacecolor="white" if 4 * i % num_angles else COLOURS[name],
             )
         number = f"{turning.errors[k]:.0e}" if turning.errors[k] else "0"
-        text = {"transform": axis.transAxes, "color": COLOURS[name], "fontsize": 1.4 * SIZE}
+        text: dict[str, Any] = {
+            "transform": axis.transAxes,
+            "color": COLOURS[name],
+            "fontsize": 1.4 * SIZE,
+        }
         axis.text(0.5, 0.6 - 0.15 * row, f"{name}:  {number}", ha="center", **text)
     axis.set_title("equivariance error", fontsize=SIZE)
     axis.set_yscale("log")
@@ -206,25 +210,26 @@ def _draw_errors(axis: Axes, turnings: dict[str, Turning], k: int) -> None:
     axis.grid(alpha=0.3)
 
 
-def parse(arguments: Sequence[str]) -> Namespace:
-    """The options of a command line. Exits with 2 for a mistake."""
-    parser = Parser(COMMAND, __doc__.splitlines()[0])
-    parser.add_argument(
-        "--out", type=new_file, default="demo/turning.gif", help="an animation (%(default)s)"
-    )
-    return parser.parse_args(arguments)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Do what a command line asks; returns the exit code."""
-    out = parse(arguments).out
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.turning",
+        description=__doc__.splitlines()[0],
+        usage=argparse.SUPPRESS,  # a mistake is one line
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--out", type=Path, default="demo/turning.gif", help="an animation (%(default)s)"
+    )
+    out = parser.parse_args(arguments).out
+    if not out.parent.is_dir():
+        parser.error(f"cannot write {out}: there is no such folder")
     pixels, _ = example_image(datasets.INFO[DATASET])
     turnings = {name: measure(*load_layers(name), pixels, NUM_ANGLES) for name in COLOURS}
     images = torch.cat([transform_plane(pixels, matrix) for matrix in SE2(NUM_ANGLES).matrices])
     frames = draw_frames(images, turnings)
-    frames[0].save(
-        out, save_all=True, append_images=frames[1:], duration=MILLISECONDS, loop=0, optimize=True
-    )
+    options: dict[str, Any] = {"duration": MILLISECONDS, "loop": 0, "optimize": True}
+    frames[0].save(out, save_all=True, append_images=frames[1:], **options)
     print(f"drew {out}")
     return 0
 

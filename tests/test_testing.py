@@ -6,7 +6,7 @@ from torch import nn
 
 from g_selfatt import groups
 from g_selfatt.nn import GroupLocalSelfAttention, LiftLocalSelfAttention
-from g_selfatt.testing import assert_equivariant, equivariance_error
+from g_selfatt.testing import UpTo, assert_equivariant, equivariance_error, layer_errors
 
 
 class AddRowNumber(nn.Module):
@@ -73,3 +73,27 @@ def test_a_map_without_a_disc_says_nothing_about_elements_between():
     errors = equivariance_error(nn.Identity(), groups.get("p8"), torch.randn(1, 1, 2, 2))
     assert all(errors[h] == 0.0 for h in (0, 2, 4, 6))
     assert all(errors[h] != errors[h] for h in (1, 3, 5, 7))
+
+
+def test_layers_inside_a_network_are_measured_as_by_themselves():
+    group = groups.get("p4")
+    lifting = LiftLocalSelfAttention(group, 1, 4, 6, 2, 3, 0.1)
+    wrong = AddRowNumber(1e-3)
+    network = nn.Sequential(lifting, nn.ReLU(), wrong).double().train()
+    x = torch.rand(1, 1, 6, 5).double()
+    errors = layer_errors(network, "p4", x, {"end": network, "lifting": lifting, "wrong": wrong})
+    assert list(errors) == ["lifting", "wrong", "end"]
+    assert errors["lifting"] == equivariance_error(lifting, group, x)
+    assert errors["end"] == errors["wrong"] == equivariance_error(network, group, x)
+    assert max(errors["lifting"].values()) < 1e-12 < 1e-4 < max(errors["wrong"].values())
+    assert network.training and lifting.training
+
+
+def test_a_network_up_to_a_layer():
+    inside = nn.Conv2d(1, 2, 1)
+    network = nn.Sequential(inside, nn.ReLU())
+    x = torch.randn(1, 1, 3, 3)
+    assert torch.equal(UpTo(network, inside)(x), inside(x))
+    assert not network[0]._forward_hooks
+    with pytest.raises(ValueError, match="Sequential does not compute other"):
+        layer_errors(network, "p4", x, {"other": nn.ReLU()})

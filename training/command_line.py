@@ -165,7 +165,8 @@ def _join_booleans(arguments: Sequence[str]) -> list[str]:
 def _refuse_unknown(name: str, own: Iterable[str] = ()) -> None:
     if name not in {*defaults.KEYS, *own}:
         hint = _nearest(name, own)
-        raise ConfigError(f"{name}: no such key{hint} (python main.py --help lists all)")
+        shown = name if name.isprintable() else repr(name)  # one line, whatever was typed
+        raise ConfigError(f"{shown}: no such key{hint} (python main.py --help lists all)")
 
 
 def _nearest(name: str, own: Iterable[str] = ()) -> str:

@@ -1,7 +1,8 @@
-"""Measure and judge equivariance: of our layers, and of layers of your own."""
+"""Measure and judge equivariance: of layers, and of networks layer by layer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import nan
 
 import torch
@@ -39,7 +40,6 @@ class EquivarianceError(dict[int, float]):
         return f"{{{', '.join(entries)}}}"
 
 
-@torch.no_grad()
 def equivariance_error(module: nn.Module, group: Group | str, x: Tensor) -> EquivarianceError:
     """How far ``module(h·x)`` is from ``h·module(x)``, for every element h of the group.
 
@@ -47,35 +47,75 @@ def equivariance_error(module: nn.Module, group: Group | str, x: Tensor) -> Equi
     dropout is different at every call; the mode of every submodule is restored.
 
     Args:
-        module: module that maps ``(B, C, H, W)`` or ``(B, C, |H|, H, W)`` to a map of one of these
-            kinds, or to ``(B, C)``, which must not change at all.
-        group: the group, or its name.
-        x: input, not symmetric itself.
+        module: maps ``(B, C, H, W)`` or ``(B, C, |H|, H, W)`` to a map of one of these kinds, or to
+            ``(B, C)``, which must not change at all.
+        group: a `Group` or its name.
+        x: an input, not symmetric itself.
 
     Returns:
         The error of every element, as a dict; its ``interpolated`` says which are not exact. NaN
         for those on maps too small to have a pixel that no rotation carries out.
     """
-    group = get(group)
-    training = [part for part in module.modules() if part.training]
-    module.eval()
+    return layer_errors(module, group, x, {"": module})[""]
+
+
+@torch.no_grad()
+def layer_errors(
+    network: nn.Module, group: Group | str, x: Tensor, layers: Mapping[str, nn.Module]
+) -> dict[str, EquivarianceError]:
+    """`equivariance_error` of a network from its input to the output of each of some layers.
+
+    Args:
+        network: takes ``x``, in any mode.
+        group: a `Group` or its name.
+        x: an input, not symmetric itself.
+        layers: submodules of the network, or the network, by names of your choice. Each returns a
+            map on the plane or on the group, or ``(B, C)``.
+
+    Returns:
+        The errors by name, in the order in which the network computes the layers.
+
+    Raises:
+        ValueError: the network does not compute a layer.
+    """
+    group = get(group) if isinstance(group, str) else group
+    training = [part for part in network.modules() if part.training]
+    network.eval()
     try:
-        y = module(x)
-        scale = y.abs().max().clamp_min(torch.finfo(y.dtype).tiny)
-        errors, interpolated = {}, []
+        outputs = _run(network, x, layers)
+        errors: dict[str, dict[int, float]] = {name: {} for name in outputs}
         for h in range(group.num_elements):
-            difference = module(group.act_on_signal(x, h)) - _act_on_output(group, y, h)
-            if h not in group.grid_elements:
-                interpolated.append(h)
-                if difference.dim() > 2:
+            of_acted = _run(network, group.act_on_signal(x, h), layers)
+            for name, y in outputs.items():
+                difference = of_acted[name] - _act_on_output(group, y, h)
+                if h not in group.grid_elements and difference.dim() > 2:
                     difference = difference[..., inscribed_disc(difference)]
-            # NaN where the disc has no pixel: a map of 2×2 says nothing about such an element.
-            worst = difference.abs().max() if difference.numel() else difference.new_tensor(nan)
-            errors[h] = (worst / scale).item()
+                scale = y.abs().max().clamp_min(torch.finfo(y.dtype).tiny)
+                # NaN where the disc has no pixel: a map of 2×2 says nothing about such an element.
+                worst = difference.abs().max() if difference.numel() else difference.new_tensor(nan)
+                errors[name][h] = (worst / scale).item()
     finally:
         for part in training:  # not train(), which would thaw a BatchNorm that was frozen
             part.training = True
-    return EquivarianceError(errors, tuple(interpolated))
+    interpolated = tuple(h for h in range(group.num_elements) if h not in group.grid_elements)
+    return {name: EquivarianceError(of, interpolated) for name, of in errors.items()}
+
+
+class UpTo(nn.Module):
+    """A network up to one of its layers, whose output it returns.
+
+    Args:
+        network: the network.
+        layer: one of its submodules.
+    """
+
+    def __init__(self, network: nn.Module, layer: nn.Module) -> None:
+        super().__init__()
+        self.network, self.layer = network, layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output of the layer for the input ``x`` of the network."""
+        return _run(self.network, x, {"": self.layer})[""]
 
 
 def assert_equivariant(
@@ -98,6 +138,24 @@ def assert_equivariant(
             f"{type(module).__name__} is not equivariant to {get(group).name}: relative error "
             f"{errors[worst]:.2e} for element {worst}, more than {tolerance:.0e}"
         )
+
+
+def _run(network: nn.Module, x: Tensor, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """What the layers return while the network runs, in the order in which it computes them."""
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: outputs.__setitem__(name, output)
+
+    handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    try:
+        network(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if missing := [name for name in layers if name not in outputs]:
+        raise ValueError(f"{type(network).__name__} does not compute {', '.join(missing)}")
+    return outputs
 
 
 def _act_on_output(group: Group, y: Tensor, h: int) -> Tensor:

@@ -2,18 +2,18 @@
 
 import pytest
 import torch
-from triton_here import DEVICE, interpreter  # noqa: F401
-
-from benchmarks.attention_cases import (
+from attention_cases import (
     SINGLE,
     SMALL_CASES,
     attention_of,
     dropped_errors,
     half_precision_errors,
-    make_inputs,
+    make_small_inputs,
     outputs_and_gradients,
     worst_error,
 )
+from triton_here import DEVICE, interpreter  # noqa: F401
+
 from g_selfatt.backends import triton as backend
 from g_selfatt.backends.triton import launch
 from g_selfatt.functional import reference
@@ -27,42 +27,42 @@ def expected_of(inputs, dtype=torch.float64):
 
 @pytest.mark.parametrize(("group", "size", "window"), SMALL_CASES)
 def test_equal_to_the_reference(group, size, window):
-    inputs = make_inputs(group, size, window, device=DEVICE)
+    inputs = make_small_inputs(group, size, window, device=DEVICE)
     got = outputs_and_gradients(attend, inputs, torch.float32)
     assert worst_error(got, expected_of(inputs)) < SINGLE
 
 
 @pytest.mark.parametrize(("group", "size", "window"), SMALL_CASES[1:5])
 def test_lifting_is_equal_to_the_reference(group, size, window):
-    inputs = make_inputs(group, size, window, lifting=True, device=DEVICE)
+    inputs = make_small_inputs(group, size, window, lifting=True, device=DEVICE)
     got = outputs_and_gradients(attend, inputs, torch.float32)
     assert worst_error(got, expected_of(inputs)) < SINGLE
 
 
 def test_global_attention_over_several_tiles(monkeypatch):
     monkeypatch.setattr(launch, "LANES", 4)
-    inputs = make_inputs("z2", (2, 5), (3, 9), device=DEVICE)
+    inputs = make_small_inputs("z2", (2, 5), (3, 9), device=DEVICE)
     got = outputs_and_gradients(attend, inputs, torch.float32)
     assert worst_error(got, expected_of(inputs)) < SINGLE
 
 
 @pytest.mark.parametrize(("batch", "heads", "c"), [(1, 2, 1), (2, 2, 2), (1, 1, 7)])
 def test_any_number_of_samples_heads_and_channels(batch, heads, c):
-    inputs = make_inputs("mz2", (1, 3), (1, 3), batch=batch, heads=heads, c=c, device=DEVICE)
+    inputs = make_small_inputs("mz2", (1, 3), (1, 3), batch=batch, heads=heads, c=c, device=DEVICE)
     got = outputs_and_gradients(attend, inputs, torch.float32)
     assert worst_error(got, expected_of(inputs)) < SINGLE
 
 
 @pytest.mark.parametrize("encoding", ["relative", "gevit"])
 def test_any_encoding_of_the_group(encoding):
-    inputs = make_inputs("p4", (1, 2), (1, 3), encoding=encoding, device=DEVICE)
+    inputs = make_small_inputs("p4", (1, 2), (1, 3), encoding=encoding, device=DEVICE)
     got = outputs_and_gradients(attend, inputs, torch.float32)
     assert worst_error(got, expected_of(inputs)) < SINGLE
 
 
 @pytest.mark.parametrize("factor", [100, 1e4])
 def test_large_scores(factor):
-    inputs = make_inputs("mz2", (3, 3), (3, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (3, 3), (3, 3), device=DEVICE)
     inputs[0] *= factor
     expected = expected_of(inputs)
     # Scores of 1e4 leave few digits to anybody.
@@ -72,19 +72,19 @@ def test_large_scores(factor):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_no_worse_than_twice_the_reference_in_it(dtype):
-    inputs = make_inputs("mz2", (2, 3), (3, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 3), (3, 3), device=DEVICE)
     error, bound = half_precision_errors(attend, inputs, dtype)
     assert 0 < error <= bound
 
 
 @pytest.mark.parametrize(("window", "lifting"), [((3, 3), False), ((3, 5), True)])
 def test_dropped_weights_are_those_of_the_hash_in_every_kernel(window, lifting):
-    inputs = make_inputs("mz2", (2, 3), window, heads=2, lifting=lifting, device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 3), window, heads=2, lifting=lifting, device=DEVICE)
     assert dropped_errors(attend, inputs, 0.4) < SINGLE
 
 
 def test_masks_follow_the_seed_of_torch_and_drop_the_asked_share():
-    inputs = make_inputs("z2", (8, 32), (1, 1), lifting=True, heads=4, c=1, device=DEVICE)
+    inputs = make_small_inputs("z2", (8, 32), (1, 1), lifting=True, heads=4, c=1, device=DEVICE)
     inputs[2] = torch.ones_like(inputs[2])
     attention = attention_of(inputs, 0.3)  # one key a query: the output is the mask
     torch.manual_seed(1)
@@ -104,7 +104,7 @@ def test_masks_follow_the_seed_of_torch_and_drop_the_asked_share():
 
 def test_any_strides_and_the_heads_inside_the_channels():
     """As projections give them: no copy, and what comes back lies as the query does."""
-    inputs = make_inputs("mz2", (2, 3), (1, 3), heads=2, batch=2, device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 3), (1, 3), heads=2, batch=2, device=DEVICE)
     expected = expected_of(inputs)
     wide = torch.randn(2, 4 * 3, 2, 2, 2, 3, device=DEVICE)
     strided = [wide[:, 4 * i : 4 * i + 4].transpose(1, 2) for i in range(3)]
@@ -123,7 +123,7 @@ def test_any_strides_and_the_heads_inside_the_channels():
 
 def test_every_dtype_gets_its_gradient_back():
     """As under autocast: half-precision projections, float32 tables."""
-    inputs = make_inputs("mz2", (2, 3), (3, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 3), (3, 3), device=DEVICE)
     inputs[:2] = (t.bfloat16() for t in inputs[:2])
     floats = [t.requires_grad_() for t in inputs[:5]]
     with torch.autocast(DEVICE, torch.bfloat16):
@@ -138,7 +138,7 @@ def test_every_dtype_gets_its_gradient_back():
 
 @pytest.mark.parametrize("wanted", [(0,), (2,), (3,), (1, 4)])
 def test_gradients_of_some_inputs_alone(wanted):
-    inputs = make_inputs("mz2", (1, 2), (1, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (1, 2), (1, 3), device=DEVICE)
     expected = expected_of(inputs)[1:]
     leaves = [inputs[i].requires_grad_() for i in wanted]
     out = attend(attention_of(inputs))
@@ -148,18 +148,18 @@ def test_gradients_of_some_inputs_alone(wanted):
 
 
 def test_no_gradient_and_no_sample():
-    inputs = make_inputs("mz2", (2, 2), (3, 3), batch=0, device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 2), (3, 3), batch=0, device=DEVICE)
     out, *gradients = outputs_and_gradients(attend, inputs, torch.float32)
     assert out.shape == (0, 1, 4, 2, 2, 2)
     assert all(g.shape == t.shape for g, t in zip(gradients, inputs[:5], strict=True))
     assert not any(g.any() for g in gradients)
-    inputs = make_inputs("mz2", (2, 2), (3, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 2), (3, 3), device=DEVICE)
     with torch.no_grad():
         assert not attend(attention_of(inputs, 0.1)).requires_grad
 
 
 def test_every_run_gives_the_same_bits():
-    inputs = make_inputs("mz2", (2, 3), (1, 3), heads=2, device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 3), (1, 3), heads=2, device=DEVICE)
     first, second = (outputs_and_gradients(attend, inputs, torch.float32) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
@@ -168,7 +168,7 @@ def test_every_run_gives_the_same_bits():
 def test_nan_and_inf_are_not_hidden_nor_spread():
     for bad in (torch.nan, torch.inf):
         for which in (1, 2):
-            inputs = make_inputs("mz2", (3, 5), (3, 3), device=DEVICE)
+            inputs = make_small_inputs("mz2", (3, 5), (3, 3), device=DEVICE)
             inputs[which][0, 0, 0, 0, 0, 0] = bad
             out = attend(attention_of(inputs))
             expected = reference.attend(attention_of(inputs))
@@ -176,7 +176,7 @@ def test_nan_and_inf_are_not_hidden_nor_spread():
 
 
 def test_second_derivatives_raise():
-    inputs = make_inputs("mz2", (1, 2), (1, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (1, 2), (1, 3), device=DEVICE)
     q = inputs[0].requires_grad_()
     out = attend(attention_of(inputs))
     with pytest.raises(ValueError, match="no second derivatives, choose backend='reference'"):

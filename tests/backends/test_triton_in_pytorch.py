@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from attention_cases import attention_of, make_small_inputs
 from triton_here import DEVICE, INTERPRETED, interpreter  # noqa: F401
 
-from benchmarks.attention_cases import attention_of, make_inputs
 from g_selfatt.backends import triton as backend
 from g_selfatt.backends.triton import self_check
 from g_selfatt.functional import reference
@@ -20,7 +20,7 @@ attend = backend.attend
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 def test_compiles_into_one_graph(rate):
-    inputs = make_inputs("mz2", (2, 2), (1, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 2), (1, 3), device=DEVICE)
 
     def run(*floats):
         attention = attention_of([*floats, inputs[5]], rate)
@@ -42,7 +42,7 @@ def test_compiles_into_one_graph(rate):
 
 
 def test_the_operators_keep_what_they_promise_to_pytorch():
-    inputs = make_inputs("mz2", (1, 2), (1, 3), heads=2, device=DEVICE)
+    inputs = make_small_inputs("mz2", (1, 2), (1, 3), heads=2, device=DEVICE)
     floats = [t.requires_grad_() for t in inputs[:5]]
     seed = torch.zeros(1, dtype=torch.int64, device=DEVICE)
     tests = ("test_schema", "test_autograd_registration", "test_faketensor")
@@ -54,14 +54,14 @@ def test_says_why_it_cannot_run(monkeypatch):
     def reason(inputs):
         return backend.can_run(attention_of(inputs))
 
-    inputs = make_inputs("mz2", (2, 2), (3, 3), device=DEVICE)
+    inputs = make_small_inputs("mz2", (2, 2), (3, 3), device=DEVICE)
     assert reason(inputs) is None
     double = [t.double() if t.is_floating_point() else t for t in inputs]
     assert "float32, bfloat16 and float16, the query is torch.float64" in reason(double)
-    wide = make_inputs("z2", (1, 1), (1, 1), c=129, device=DEVICE)
+    wide = make_small_inputs("z2", (1, 1), (1, 1), c=129, device=DEVICE)
     assert "up to 128 channels" in reason(wide)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    on_cpu = make_inputs("mz2", (2, 2), (3, 3))
+    on_cpu = make_small_inputs("mz2", (2, 2), (3, 3))
     assert "for CUDA GPUs, the inputs are on cpu" in reason(on_cpu)
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
     backend._why_no_triton.cache_clear()
@@ -73,12 +73,12 @@ def test_says_why_it_cannot_run(monkeypatch):
 
 def test_auto_leaves_the_interpreter_alone():
     if INTERPRETED:
-        inputs = attention_of(make_inputs("mz2", (2, 2), (3, 3)))
+        inputs = attention_of(make_small_inputs("mz2", (2, 2), (3, 3)))
         assert not backend.is_worth_it(inputs)
 
 
 def test_the_check_before_auto_runs_once_and_says_what_failed(monkeypatch, caplog):
-    inputs = make_inputs("z2", (2, 2), (3, 3), lifting=True, c=2, device=DEVICE)
+    inputs = make_small_inputs("z2", (2, 2), (3, 3), lifting=True, c=2, device=DEVICE)
     inputs = attention_of(inputs)
     self_check.reset()
     try:
@@ -102,7 +102,7 @@ def test_the_check_before_auto_runs_once_and_says_what_failed(monkeypatch, caplo
 
 def test_the_check_does_not_run_while_a_graph_is_made(monkeypatch):
     monkeypatch.setattr(self_check, "_check", lambda kind: None)
-    inputs = attention_of(make_inputs("mz2", (1, 2), (1, 3), device=DEVICE))
+    inputs = attention_of(make_small_inputs("mz2", (1, 2), (1, 3), device=DEVICE))
     self_check.reset()
     compiled = torch.compile(lambda q: q if self_check.passes(inputs) else q * 0, backend="eager")
     try:
@@ -119,7 +119,7 @@ def test_the_check_does_not_run_while_a_graph_is_made(monkeypatch):
 def test_every_kernel_compiles_for_a_gpu():
     """Without one: what the interpreter cannot tell."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.gpu_compile", "--cases", "p4"]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.gpu.compile_kernels", "--cases", "p4"]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

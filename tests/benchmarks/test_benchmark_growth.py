@@ -1,40 +1,26 @@
-"""Growth: a small curve measured and cut where memory would end, the promise, the picture."""
+"""Growth: a small curve is measured as far as memory reaches, and drawn."""
 
 import io
 
 import pytest
 
 from benchmarks import growth
-from benchmarks.growth import Cost, Point, measure_curve, promise
 from benchmarks.growth_pictures import Curve, draw
-from benchmarks.memory import CLEAR_REFS, Memory
+from benchmarks.worker import CLEAR_REFS
 
 
-@pytest.mark.skipif(not CLEAR_REFS.exists(), reason="measured on Linux alone")
-def test_a_curve_ends_where_memory_would(capsys):
-    small, large = Point("p2", 16), Point("p2", 64)
-    costs = measure_curve([small, large], "reference", "cpu", 1, 1, affordable_bytes=1e8)
-    assert list(costs) == [small]
-    assert costs[small].step_ms > 0
-    assert 1e5 < costs[small].memory.step < 1e8
-    printed = capsys.readouterr().out
-    expected = costs[small].memory.step * 16 / 1e9
-    assert printed.splitlines()[1].endswith(f"not tried: about {expected:.1f} GB")
-
-
-def test_scores_grow_with_the_pixels_and_the_cube_of_the_group():
-    assert Point("p4", 64).scores == 4 * Point("p4", 32).scores
-    assert Point("p8", 32).scores == 8 * Point("p4", 32).scores
-
-
-@pytest.mark.parametrize("process_bytes, verdict", [(1.99e9, "met"), (2e9, "MISSED")])
-def test_promise(process_bytes, verdict):
-    line = promise({Point("p4", 256): Cost(1.0, Memory(5 * 10**8, int(process_bytes)))}, "cpu")
-    assert f"trains in under 2 GB: {verdict} (process {process_bytes / 1e9:.2f} GB" in line
-
-
-def test_a_promise_that_ran_out_of_memory():
-    assert promise({}, "cuda").endswith("p4 layer trains in under 20 GB: MISSED (out of memory)")
+@pytest.mark.skipif(not CLEAR_REFS.exists(), reason="measured on Linux only")
+def test_a_curve_ends_where_memory_does(capsys):
+    steps = {side: {"group": "p2", "side": side} for side in (16, 2**20)}
+    curves = growth.measure_curves(steps, "cpu", 1, 1)
+    assert list(curves) == [
+        "reference (as far as 8 GB reach)",
+        "numba (as far as 8 GB reach)",
+    ]
+    for curve in curves.values():
+        assert curve.sizes == [16] and curve.seconds[0] > 0 and 0.1 < curve.megabytes[0] < 100
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and lines[1].endswith("out of memory")
 
 
 def test_the_picture_shows_every_curve():
@@ -61,7 +47,7 @@ def test_no_folder_is_a_mistake(capsys, tmp_path):
     (tmp_path / "file").touch()
     for arguments, expected in (
         ([], "the following arguments are required: --out"),
-        (["--out", str(tmp_path / "file" / "in")], "cannot make"),
+        (["--out", str(tmp_path / "file" / "in")], "Not a directory"),
     ):
         with pytest.raises(SystemExit) as stop:
             growth.main(arguments)

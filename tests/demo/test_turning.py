@@ -7,7 +7,7 @@ from PIL import Image
 
 import datasets
 from demo import turning
-from demo.report_networks import example_image
+from demo.networks import example_image
 from g_selfatt import groups
 from g_selfatt.testing import equivariance_error
 

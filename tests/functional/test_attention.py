@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from attention_cases import make_inputs
 
 from g_selfatt import groups
 from g_selfatt.backends import (
@@ -22,18 +23,6 @@ def backend(request):
     if request.param == "numba":
         pytest.importorskip("numba")
     return request.param
-
-
-def random_inputs(group="p4m", batch=2, heads=2, c=7, size=(3, 4), window=(3, 3), lifting=False):
-    group = groups.get(group)
-    elements = 1 if lifting else group.num_elements
-    d = c if lifting else 4
-    tensors = [torch.randn(batch, heads, c, elements, *size).double() for _ in range(3)]
-    tensors.append(torch.randn(group.num_elements, d, *window).double())
-    if lifting:
-        return tensors
-    embedding = torch.randn(group.num_elements, c - d).double()
-    return [*tensors, embedding, group_index(group, "equivariant")]
 
 
 def attention_by_loops(query, key, value, table, embedding=None, index=None, *, scale):
@@ -73,14 +62,14 @@ def attention_by_loops(query, key, value, table, embedding=None, index=None, *, 
     ],
 )
 def test_equal_to_the_equations(backend, lifting, size, window):
-    inputs = random_inputs("mz2", size=size, window=window, lifting=lifting)
+    inputs = make_inputs("mz2", size=size, window=window, lifting=lifting)
     got = self_attention(*inputs, scale=0.3, backend=backend)
     torch.testing.assert_close(got, attention_by_loops(*inputs, scale=0.3), atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("window", [(3, 3), (5, 7)])
 def test_gradients_are_right(backend, window):
-    inputs = random_inputs("mz2", batch=1, heads=1, c=5, size=(2, 2), window=window)
+    inputs = make_inputs("mz2", batch=1, heads=1, c=5, size=(2, 2), window=window)
     leaves = [t.requires_grad_() for t in inputs[:5]]
     assert torch.autograd.gradcheck(
         lambda *t: self_attention(*t, inputs[5], scale=0.3, backend=backend), leaves
@@ -88,7 +77,7 @@ def test_gradients_are_right(backend, window):
 
 
 def test_large_scores_do_not_overflow(backend):
-    inputs = random_inputs("p4")
+    inputs = make_inputs("p4")
     inputs[0] = inputs[0] * 1e4
     got = self_attention(*inputs, scale=1.0, backend=backend)
     expected = attention_by_loops(*inputs, scale=1.0)
@@ -96,12 +85,12 @@ def test_large_scores_do_not_overflow(backend):
 
 
 def test_an_empty_batch_gives_an_empty_batch(backend):
-    got = self_attention(*random_inputs("p4", batch=0), scale=1.0, backend=backend)
+    got = self_attention(*make_inputs("p4", batch=0), scale=1.0, backend=backend)
     assert got.shape == (0, 2, 7, 4, 3, 4)
 
 
 def test_inputs_need_not_be_contiguous(backend):
-    inputs = random_inputs("p4", size=(4, 4))
+    inputs = make_inputs("p4", size=(4, 4))
     strided = [t.transpose(-1, -2).contiguous().transpose(-1, -2) for t in inputs[:3]]
     strided += [inputs[3].mT.contiguous().mT, inputs[4].T.contiguous().T, inputs[5]]
     expected = self_attention(*inputs, scale=1.0, backend=backend)
@@ -126,7 +115,7 @@ def test_dropout_has_its_rate_and_keeps_the_mean(backend):
 
 def test_backward_sees_the_mask_that_forward_drew(backend):
     """The output is linear in the values, so that with the same mask ⟨∂out/∂v, v⟩ = out."""
-    inputs = random_inputs("p4")
+    inputs = make_inputs("p4")
     inputs[2].requires_grad_()
     out = self_attention(*inputs, scale=1.0, dropout_rate=0.5, backend=backend)
     weights = torch.randn_like(out)
@@ -136,7 +125,7 @@ def test_backward_sees_the_mask_that_forward_drew(backend):
 
 
 def test_dropout_is_reproducible_from_the_seed(backend):
-    inputs = random_inputs("p4")
+    inputs = make_inputs("p4")
     outputs = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -146,7 +135,7 @@ def test_dropout_is_reproducible_from_the_seed(backend):
 
 def test_others_keep_a_fraction_of_the_memory_that_the_reference_keeps(backend):
     """Counts the bytes that autograd saves between forward and backward."""
-    inputs = [t.float() if t.is_floating_point() else t for t in random_inputs("p8", size=(6, 6))]
+    inputs = [t.float() if t.is_floating_point() else t for t in make_inputs("p8", size=(6, 6))]
     for t in inputs[:5]:
         t.requires_grad_()
 
@@ -184,15 +173,15 @@ def test_auto_takes_the_reference_for_little_and_recompute_for_much():
 
 def test_backends_that_cannot_run_say_why(monkeypatch):
     with pytest.raises(ValueError, match="choose one of auto, triton, numba, recompute, reference"):
-        self_attention(*random_inputs(), scale=1.0, backend="fast")
+        self_attention(*make_inputs(), scale=1.0, backend="fast")
     never = Backend("never", lambda inputs: inputs.query, can_run=lambda _: "it is a test")
     monkeypatch.setitem(BACKENDS, "never", never)
     with pytest.raises(ValueError, match="'never' cannot run this: it is a test"):
-        self_attention(*random_inputs("z2"), scale=1.0, backend="never")
+        self_attention(*make_inputs("z2"), scale=1.0, backend="never")
 
 
 def test_shapes_that_do_not_fit_are_named():
-    q, k, v, table, embedding, index = random_inputs("p4")
+    q, k, v, table, embedding, index = make_inputs("p4")
     with pytest.raises(ValueError, match="query, key and value"):
         self_attention(q, k[:1], v, table, embedding, index, scale=1.0)
     with pytest.raises(ValueError, match="odd sides"):

@@ -2,8 +2,8 @@
 
 A tile is (first axis, second axis, lanes). The first axis is a whole group, since it is summed
 over; the second is cut so that a lane holds no more scores than its registers do: 255, which also
-hold what the sums over channels have in flight. Found by `benchmarks.gpu_compile`, which shows what
-no longer fits; not by time, which has not been measured.
+hold what the sums over channels have in flight. Found by `tests.gpu.compile_kernels`, which shows
+what no longer fits; not by time, which has not been measured.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Compile every Triton kernel for a GPU that need not be there: registers, spills, shared memory.
+"""Compile every Triton kernel for a GPU, which need not be there: registers, spills, shared memory.
 
-    python -m benchmarks.gpu_compile [--capability 90] [--cases p4 p8 …]
+    python -m tests.gpu.compile_kernels [--capability 90] [--cases p4 p8 …]
 
-Nothing runs. One line a kernel, exit code 1 if one does not compile. What the compiler refuses and
-the interpreter of the tests accepts is found here, on any machine with Triton for Linux.
+Nothing runs. One line a kernel, exit code 1 if one does not compile. Needs Triton for Linux. The
+tests run it in a process of its own, since in theirs the kernels are interpreted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TYPES = {
 
 
 class Compiled:
-    """Stands where a kernel is launched, and compiles it for the arguments that it is given."""
+    """A kernel that is compiled for the arguments of a launch, and not launched."""
 
     def __init__(self, kernel: Any, capability: int) -> None:
         self.kernel, self.capability = kernel, capability
@@ -76,7 +76,7 @@ def _type(value: Any) -> str:
 
 
 def _resources(compiled: Any) -> str:
-    """What the assembler allotted, and how often the layout of a tensor changes in the program."""
+    """Resources by the assembler, and how often the layout of a tensor changes in the program."""
     import triton.backends.nvidia as nvidia
 
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
@@ -95,7 +95,7 @@ def _resources(compiled: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Compile the cases and print what becomes of them."""
+    """Compile the cases and print their resources."""
     from g_selfatt import groups
     from g_selfatt.backends.triton import launch
     from g_selfatt.functional import group_index

@@ -1,11 +1,9 @@
-"""Cases that a backend of the attention must agree on with the reference, and how that is measured.
-
-Shared by the tests, which run them in Triton's interpreter, and by `benchmarks.gpu_check`.
-"""
+"""Inputs of the attention that the tests of all backends share, and the error of a result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -16,7 +14,7 @@ from g_selfatt import groups
 from g_selfatt.backends import AttentionInputs
 from g_selfatt.functional import group_index, reference
 
-# Group, (H, W), window.
+# Group, (H, W), window: small enough for Triton's interpreter.
 SMALL_CASES = [
     ("p4m", (2, 3), (1, 3)),
     ("p4", (3, 4), (3, 3)),
@@ -32,26 +30,35 @@ SINGLE = 1e-5  # float32's error, relative to the largest number of a tensor
 
 
 def make_inputs(
-    group: str,
-    size: tuple[int, int],
-    window: tuple[int, int],
+    group: str = "p4m",
+    size: tuple[int, int] = (3, 4),
+    window: tuple[int, int] = (3, 3),
     *,
     lifting: bool = False,
-    batch: int = 1,
-    heads: int = 1,
-    c: int = 4,
+    batch: int = 2,
+    heads: int = 2,
+    c: int = 7,
     encoding: str = "equivariant",
+    dtype: torch.dtype = torch.float64,
     device: str = "cpu",
 ) -> list[Any]:
-    """Random query, key, value, table, embedding and index, float32; no embedding in lifting."""
+    """Random query, key, value, table, embedding and index; no embedding in lifting."""
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=dtype, device=device)
+
     acting = groups.get(group)
     elements, d = (1, c) if lifting else (acting.num_elements, 2 * (c // 3))
-    images = [torch.randn(batch, heads, c, elements, *size, device=device) for _ in range(3)]
-    table = torch.randn(acting.num_elements, d, *window, device=device)
+    images = [random(batch, heads, c, elements, *size) for _ in range(3)]
+    table = random(acting.num_elements, d, *window)
     if lifting:
         return [*images, table, None, None]
-    embedding = torch.randn(acting.num_elements, c - d, device=device)
+    embedding = random(acting.num_elements, c - d)
     return [*images, table, embedding, group_index(acting, encoding).to(device)]
+
+
+make_small_inputs = partial(make_inputs, batch=1, heads=1, c=4, dtype=torch.float32)
+"""Inputs as `make_inputs` gives them, of a size that Triton's interpreter takes."""
 
 
 def attention_of(inputs: list[Any], dropout_rate: float = 0.0) -> AttentionInputs:
