@@ -40,8 +40,7 @@ logger = logging.getLogger(__name__)
 def run(config: ConfigDict) -> dict[str, Any]:
     """Train or evaluate; see `training.run`, which main.py calls."""
     device = distributed.device_here(choose_device(config.device))
-    if device.type == "cpu":
-        keep_freed_memory()
+    keep_freed_memory()
     with distributed.processes(device):
         weights = distributed.on_first(
             lambda: pretrained.find(config) if config.pretrained else None
