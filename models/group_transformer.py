@@ -47,6 +47,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "block_sizes": (1, 2),
         "crop_per_layer": (2, 1, 0),
         "whitening_scale": 0.3,
+        "norm_type": "BatchNorm",
+        "position_init_scale": 10.0,
         # In ten epochs, dropout only slows these networks down: they end with fewer images right.
         "attention_dropout_rate": 0.0,
         "value_dropout_rate": 0.0,

@@ -12,7 +12,7 @@ from demo import equivariance_report, networks
 from demo.equivariance_report import main
 from g_selfatt.testing import equivariance_error
 
-RUN = models.weights.SAVED / "rotDigits-p4sa-local5-seed0-583fbb9a"
+RUN = models.weights.SAVED / "rotDigits-p4sa-local5-seed0-70b467a6"
 
 
 def run(folder, *arguments):

@@ -38,7 +38,7 @@ def test_the_parts_are_those_that_are_named(create):
     position_mlps = 2 * len(attention(create()))  # have a Swish of their own, whatever is named
     assert kinds(create("activation_function=ReLU"), nn.ReLU) == layers - position_mlps
     assert kinds(create("norm_type=BatchNorm"), nn.BatchNorm3d) > 0
-    assert kinds(create(), nn.BatchNorm3d) == 0
+    assert kinds(create("norm_type=LayerNorm"), nn.BatchNorm3d) == 0
 
 
 def test_attention_is_as_configured(create):
