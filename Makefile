@@ -7,7 +7,10 @@
 
 VENV ?= .venv
 ifeq ($(origin PYTHON),command line)
-environment tools:
+environment:
+tools:
+	@$(PYTHON) -c "import pytest, xdist, hypothesis, nbclient" || \
+		{ echo "$(PYTHON) lacks what the tests need: $(PYTHON) -m pip install -r requirements-dev.txt"; exit 2; }
 else
 PYTHON := $(VENV)/bin/python
 environment: $(VENV)/requirements.installed

@@ -1,0 +1,131 @@
+"""What the code imports is declared, what is declared is imported, and nothing connects unasked."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+OURS = {path.stem for path in REPOSITORY.glob("*.py")} | {
+    path.name for path in REPOSITORY.iterdir() if path.is_dir()
+}
+# Used without an import: by pytest, by make.
+TOOLS = {"pytest-xdist", "ruff", "mypy", "mkdocstrings", "onnxscript"}
+BROUGHT_BY = {
+    "llvmlite": "numba",
+    "triton": "torch",
+    "nbformat": "nbclient",
+    "mkdocs": "mkdocs-material",
+    "typing-extensions": "torch",
+}
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "matplotlib": "matplotlib-base",
+    "mkdocstrings": "mkdocstrings-python",
+}
+
+
+def normalize(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(file):
+    lines = (REPOSITORY / file).read_text().splitlines()
+    names = (re.match(r"[\w-]+", line) for line in lines if not line.startswith(("#", "-r")))
+    return {normalize(name[0]) for name in names if name}
+
+
+def imported(folders):
+    """Distributions that the files of some folders import, at the top of a module or inside."""
+    names = set()
+    for folder in folders:
+        for path in (REPOSITORY / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    names.add(node.module.split(".")[0])
+                elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "require":
+                    names.add(node.args[0].value.split(".")[0])  # of datasets.errors
+    distributions = packages_distributions()  # without modules that a test writes and imports
+    foreign = (names - set(sys.stdlib_module_names) - OURS) & set(distributions)
+    found = {normalize(distributions[name][0]) for name in foreign}
+    return {BROUGHT_BY.get(name, name) for name in found}
+
+
+PROGRAMS = ["g_selfatt", "models", "datasets", "training", "demo", "benchmarks", "runs"]
+
+
+def test_every_import_is_declared_and_every_declared_package_is_imported():
+    by_programs = imported(PROGRAMS)
+    by_programs |= {"absl-py", "ml-collections"} & imported(["."])  # main.py and config.py
+    programs, development = declared("requirements.txt"), declared("requirements-dev.txt")
+    # What an extra of the library needs is among the packages of the tests.
+    assert programs <= by_programs <= programs | development
+    everything = by_programs | imported(["tests", "docs"])
+    assert everything - programs == development - TOOLS
+
+
+def test_conda_has_the_same_packages():
+    names = declared("requirements.txt") | declared("requirements-dev.txt")
+    expected = {CONDA_NAMES.get(name, name) for name in names}
+    assert declared("conda_requirements.txt") == expected | {"python"}
+
+
+def test_installed_packages_fit_together():
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+OFFLINE = """
+import socket, sys
+
+def refuse(*arguments, **options):
+    raise SystemExit(f"a connection was opened: {arguments}")
+
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.create_connection = socket.getaddrinfo = refuse
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import g_selfatt, models, datasets, training, demo.pictures, benchmarks.attention",
+        "import models; models.create_model('p4sa', 'rotDigits', pretrained=True)",
+        "import datasets; datasets.load('rotDigits')",
+        "import main; sys.exit(main.main(['main.py', '--help']) if hasattr(main, 'main') else 0)",
+    ],
+)
+def test_no_connection_is_opened_unasked(program):
+    command = [sys.executable, "-c", OFFLINE + program]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_only_downloads_and_wandb_can_connect():
+    """By what they import: a module that opens connections has to import one of these.
+
+    Two connect to nothing: datasets.torchvision_sets catches torchvision's URLError, and
+    training.lock asks for the name of this machine.
+    """
+    network = re.compile(
+        r"^\s*(?:import|from) (?:socket|ssl|http|urllib|requests|httpx|aiohttp|wandb|ftplib)\b",
+        re.MULTILINE,
+    )
+    connecting = {
+        str(path.relative_to(REPOSITORY))
+        for folder in PROGRAMS
+        for path in (REPOSITORY / folder).rglob("*.py")
+        if network.search(path.read_text())
+    }
+    assert connecting == {
+        "datasets/download.py",
+        "datasets/torchvision_sets.py",
+        "training/lock.py",
+        "training/tracking.py",
+    }
