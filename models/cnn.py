@@ -13,6 +13,7 @@ from models.registry import register_model
 CHANNELS = 20
 LAYERS_WITH_DROPOUT = (1, 3, 4, 5, 6)
 LAYER_WITH_POOLING = 2
+SIDE = 4  # of the last map
 
 
 def _only_28(info: DatasetInfo) -> Mapping[str, Any]:
@@ -32,7 +33,7 @@ class CNN(nn.Module):
 
     Args:
         in_channels: channels of the images.
-        num_classes: number of classes.
+        num_classes: number of classes; 0 for none, so that the network gives its features.
         dropout_rate: after layers 1, 3, 4, 5 and 6.
     """
 
@@ -51,7 +52,34 @@ class CNN(nn.Module):
             if layer == LAYER_WITH_POOLING:
                 self.layers.append(nn.MaxPool2d(2))
             channels = CHANNELS
-        self.layers.append(nn.Conv2d(channels, num_classes, kernel_size=4, bias=False))
+        self.num_features = channels * SIDE**2
+        self.layers.append(nn.Identity())
+        self.reset_classifier(num_classes)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the last layer by a new one.
+
+        Args:
+            num_classes: number of classes; 0 for none, so that the network gives its features.
+        """
+        self.num_classes = num_classes
+        classifier: nn.Module = nn.Identity()
+        if num_classes:
+            classifier = nn.Conv2d(CHANNELS, num_classes, kernel_size=SIDE, bias=False)
+        self.layers[-1] = classifier.to(next(self.parameters()).device)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Images ``(B, in_channels, 28, 28)`` → maps ``(B, 20, 4, 4)``."""
+        return self.layers[:-1](x)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Maps of `forward_features` → logits ``(B, num_classes)``.
+
+        Args:
+            x: the maps.
+            pre_logits: leave out the classifier: ``(B, num_features)``.
+        """
+        return (x if pre_logits else self.layers[-1](x)).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, 28, 28)`` → logits ``(B, num_classes)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -15,7 +16,7 @@ from models.weights import Weights, find_pretrained, network_record
 
 def create_model(
     name: str,
-    dataset: str | DatasetInfo = "rotMNIST",
+    dataset: str | DatasetInfo | None = "rotMNIST",
     *,
     pretrained: bool = False,
     **overrides: Any,
@@ -25,9 +26,11 @@ def create_model(
     Args:
         name: one of `list_models`, in any case; with ``pretrained`` also the full name of weights
             that are shipped, as `list_pretrained` has them.
-        dataset: whose images it is for: a name in any case, or a record.
+        dataset: whose images it is for: a name in any case, or a record; None for images that
+            ``image_size``, ``in_channels`` and ``num_classes`` describe.
         pretrained: load the weights that are shipped for this network; its ``pretrained_config``
-            then says what they are and how their images are prepared.
+            then says what they are and how their images are prepared. With another ``num_classes``
+            than theirs the last layer is new.
         overrides: arguments of the network in place of the data set's, such as
             ``attention_type="Global"``, ``patch_size=7``.
 
@@ -40,10 +43,16 @@ def create_model(
             are.
     """
     if pretrained:
-        weights = find_pretrained(name, dataset, overrides)[0]
-        return load_model(weights, **overrides)
+        num_classes = overrides.pop("num_classes", None)
+        if dataset is None:
+            raise ValueError("pretrained=True needs the data set that the weights were trained on")
+        model: Any = load_model(find_pretrained(name, dataset, overrides)[0], **overrides)
+        if num_classes not in (None, model.num_classes):
+            model.reset_classifier(num_classes)
+            vars(model)["network_record"]["arguments"]["num_classes"] = num_classes
+        return model
     entry = model_entry(name)
-    info = datasets.INFO[datasets.canonical_name(dataset)] if isinstance(dataset, str) else dataset
+    info = _record(dataset, overrides)
     for keyword in overrides:
         if not entry.takes(keyword):
             known = ", ".join(sorted(entry.arguments_for(info)))
@@ -52,6 +61,22 @@ def create_model(
     model = entry.build(**arguments)
     vars(model)["network_record"] = network_record(entry.name, info, arguments)
     return model
+
+
+def _record(dataset: str | DatasetInfo | None, overrides: Mapping[str, Any]) -> DatasetInfo:
+    if isinstance(dataset, str):
+        return datasets.INFO[datasets.canonical_name(dataset)]
+    if dataset is not None:
+        return dataset
+    needed = ("image_size", "in_channels", "num_classes")
+    facts: dict[str, Any] = {name: overrides.get(name) for name in needed}
+    if missing := [name for name, value in facts.items() if value is None]:
+        raise ValueError(f"dataset=None needs {', '.join(missing)} too")
+    return DatasetInfo("none", read=_nothing_to_read, provenance="the caller's images", **facts)
+
+
+def _nothing_to_read(*_: Any, **__: Any) -> Any:
+    raise ValueError("images that only their size describes are not read from anywhere")
 
 
 def load_model(source: str | Weights, **overrides: Any) -> nn.Module:

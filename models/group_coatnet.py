@@ -192,12 +192,38 @@ class GroupCoAtNet(nn.Module):
             channels = out_channels
         self.head = nn.Sequential(norm(channels), activation())
         self.dropout = nn.Dropout(dropout_rate)
-        self.classifier = nn.Linear(channels, num_classes)
+        self.num_features = channels
+        self.reset_classifier(num_classes)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the last layer by a new one.
+
+        Args:
+            num_classes: number of classes; 0 for none, so that the network gives its features.
+        """
+        self.num_classes = num_classes
+        classifier: nn.Module = nn.Identity()
+        if num_classes:
+            classifier = nn.Linear(self.num_features, num_classes)
+        self.classifier = classifier.to(next(self.parameters()).device)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Images ``(B, in_channels, H, W)`` → maps ``(B, num_features, |H|, H', W')``."""
+        return self.head(self.stages(self.stem(x)))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Maps of `forward_features` → logits ``(B, num_classes)``.
+
+        Args:
+            x: the maps.
+            pre_logits: leave out the classifier: ``(B, num_features)``, invariant to the group.
+        """
+        features = x.mean(dim=(-2, -1)).amax(dim=-1)
+        return features if pre_logits else self.classifier(self.dropout(features))
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``."""
-        x = self.head(self.stages(self.stem(x)))  # (B, C, |H|, H', W')
-        return self.classifier(self.dropout(x.mean(dim=(-2, -1)).amax(dim=-1)))
+        return self.forward_head(self.forward_features(x))
 
 
 class Residual(nn.Sequential):

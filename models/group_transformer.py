@@ -144,7 +144,7 @@ class GroupTransformer(nn.Module):
         attention_dropout_rate: dropout of the attention weights, in [0, 1).
         value_dropout_rate: dropout of the attention's output, in [0, 1).
         input_dropout_rate: dropout of the pixels, in [0, 1).
-        num_classes: number of classes.
+        num_classes: number of classes; 0 for none, so that the network gives its features.
         whitening_scale: every convolution starts from N(0, whitening_scale² / fan_in).
         position_init_scale: 0 to start the position MLPs as all other layers, with zero biases;
             otherwise the scale of `PositionMLP.spread`.
@@ -252,15 +252,48 @@ class GroupTransformer(nn.Module):
             norm_type=norm_type,
             activation_function=activation_function,
         )
-        self.transformer.append(gnn.Conv1x1(channels, num_classes, bias=False))
+        self.num_features = channels
+        self.whitening_scale = whitening_scale
+        self.transformer.append(self._classifier(num_classes))
         gnn.initialize(self, whitening_scale)
         if position_init_scale:
             for module in self.modules():
                 if isinstance(module, PositionMLP):
                     module.spread(position_init_scale)
 
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the last layer by a new one.
+
+        Args:
+            num_classes: number of classes; 0 for none, so that the network gives its features.
+        """
+        classifier = self._classifier(num_classes)
+        gnn.initialize(classifier, self.whitening_scale)
+        self.transformer[-1] = classifier.to(next(self.parameters()).device)
+
+    def _classifier(self, num_classes: int) -> nn.Module:
+        self.num_classes = num_classes
+        if not num_classes:
+            return nn.Identity()
+        return gnn.Conv1x1(self.num_features, num_classes, bias=False)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Images ``(B, in_channels, H, W)`` → maps ``(B, num_features, |H|, H', W')``."""
+        return self.transformer[:-1](self._lift(x))
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Maps of `forward_features` → logits ``(B, num_classes)``.
+
+        Args:
+            x: the maps.
+            pre_logits: leave out the classifier: ``(B, num_features)``, invariant to the group.
+        """
+        return invariant_pooling(x if pre_logits else self.transformer[-1](x))
+
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``."""
+        return invariant_pooling(self.transformer(self._lift(x)))
+
+    def _lift(self, x: Tensor) -> Tensor:
         x = self.lifting_self_attention(self.input_dropout(x))
-        x = self.lifting_activation(self.lifting_normalization(x))
-        return invariant_pooling(self.transformer(x))
+        return self.lifting_activation(self.lifting_normalization(x))
