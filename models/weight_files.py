@@ -61,8 +61,8 @@ def load_weights(path: str | Path, module: nn.Module) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is not a safetensors file, its digest does not match its tensors, or its
-            names and shapes are not exactly the module's.
+        CheckpointError: it is not a safetensors file, its digest does not match its tensors, its
+            names, shapes and dtypes are not exactly the module's, or a number is NaN or infinite.
     """
     path = Path(path)
     with _open(path) as file:
@@ -74,6 +74,7 @@ def load_weights(path: str | Path, module: nn.Module) -> dict[str, str]:
             f"{path}: the weights do not match their {DIGEST}: copy the file again"
         )
     check_fits(str(path), tensors, module)
+    _check_numbers(path, tensors, module)
     module.load_state_dict(tensors)
     return metadata
 
@@ -94,6 +95,17 @@ def check_fits(source: str, tensors: Mapping[str, Tensor], module: nn.Module) ->
         raise CheckpointError(
             f"{source} does not fit this {type(module).__name__}: {'; '.join(problems[:3])}{more}"
         )
+
+
+def _check_numbers(path: Path, tensors: Mapping[str, Tensor], module: nn.Module) -> None:
+    """CheckpointError where a dtype is not the module's, or a number is not finite."""
+    for name, expected in module.state_dict().items():
+        if tensors[name].dtype != expected.dtype:
+            raise CheckpointError(
+                f"{path}: {name} is {tensors[name].dtype}, the network has {expected.dtype}"
+            )
+        if not torch.isfinite(tensors[name]).all():
+            raise CheckpointError(f"{path}: {name} has NaN or infinite numbers; train again")
 
 
 def _open(path: Path) -> safe_open:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
@@ -45,6 +45,8 @@ _OLD_KEYS = {
         )
     },
 }  # fmt: skip
+# What the JSON of the metadata has at least.
+_NEEDED = {"config": ("dataset", "model"), "results": ("test_accuracy", "parameters")}
 _FACTS = ("name", "image_size", "in_channels", "num_classes", "mean", "std", "classes")
 
 
@@ -75,6 +77,11 @@ class Weights:
             raise CheckpointError(
                 f"{path} was not written by training: it has no configuration with it"
             )
+        for name, keys in _NEEDED.items():
+            if not _is_object_with(metadata[name], keys):
+                raise CheckpointError(
+                    f"{path} was not written by training: {name} is no JSON with {', '.join(keys)}"
+                )
         return cls(path, metadata)
 
     @property
@@ -152,6 +159,14 @@ class Weights:
             f"{self.name}: {self.model} on {self.dataset}, test accuracy {self.test_accuracy:.2%}, "
             f"{self.parameters:,} parameters"
         )
+
+
+def _is_object_with(text: str, keys: Iterable[str]) -> bool:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and all(key in value for key in keys)
 
 
 def network_record(model: str, info: DatasetInfo, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def find(config: ConfigDict, initial_weights: Path | None) -> Weights | None:
         return None if differing else run
     source = read_metadata(initial_weights)["sha256"] if initial_weights else ""
     for run in pretrained.finished_runs(config):
-        started_from = run.metadata["initial_weights"]
+        started_from = run.metadata.get("initial_weights", "")
         same = started_from.endswith(source) if source else not started_from
         if same and not (run.path.parent / STATE).exists():  # killed while its states were removed
             return run

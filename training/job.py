@@ -276,10 +276,8 @@ class _Training:
 def _test(experiment: Experiment) -> Score:
     loader = experiment.batches("test")
     batches = distributed.in_step(loader, distributed.raise_for_all)
-    images = len(loader.split)
-    return evaluate(
-        experiment.model, batches, experiment.precision, title="test images", images=images
-    )
+    bar = {"title": "test images", "images": len(loader.split)}
+    return evaluate(experiment.model, batches, experiment.precision, **bar)
 
 
 def _test_figures(score: Score) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from training.keys_taken import network_keys, own_keys
 from training.run_folder import NOT_IDENTITY, differences, identity, run_name
 
 logger = logging.getLogger(__name__)
+_OF_A_RUN = ("data", "machine", "seed")  # in the metadata
+_FIGURES = ("test_loss", "test_correct", "test_images")  # in the results
 
 
 def find(config: ConfigDict) -> Path:
@@ -40,7 +42,9 @@ def find(config: ConfigDict) -> Path:
         return read(config.path).path
     given = _given(config)
     shipped = [w for w in models.list_pretrained() if _is_of(w, config, given)]
-    own = [weights for weights in finished_runs(config) if not weights.metadata["initial_weights"]]
+    own = [
+        weights for weights in finished_runs(config) if not weights.metadata.get("initial_weights")
+    ]
     wanted = Path(config.save_dir, run_name(config))
     if not own and (wanted / WEIGHTS).exists():
         read(wanted)  # damaged: says so
@@ -70,7 +74,7 @@ def finished_runs(config: ConfigDict) -> list[Weights]:
         for weights in models.list_weights(config.save_dir)
         if weights.path.resolve() not in shipped and not differences(weights.config, config)
     ]
-    return sorted(runs, key=lambda weights: weights.metadata["finished"], reverse=True)
+    return sorted(runs, key=lambda weights: weights.metadata.get("finished", ""), reverse=True)
 
 
 def read(folder: str | Path) -> Weights:
@@ -100,9 +104,15 @@ def load(path: Path, model: nn.Module) -> dict[str, str]:
         WeightsError: damaged, or not this network's.
     """
     try:
-        return models.load_weights(path, model)
+        metadata = models.load_weights(path, model)
+        results = Weights.read(path).results
     except (CheckpointError, FileNotFoundError) as error:
         raise WeightsError(str(error)) from error
+    missing = [name for name in _OF_A_RUN if name not in metadata]
+    missing += [name for name in _FIGURES if name not in results]
+    if missing:
+        raise WeightsError(f"{path} was not written by training: it lacks {', '.join(missing)}")
+    return metadata
 
 
 def of_folder(config: ConfigDict) -> ConfigDict:
@@ -134,7 +144,9 @@ def of_folder(config: ConfigDict) -> ConfigDict:
     if config.data_dir == KEYS["data_dir"].default:
         del here["data_dir"]  # where the run had its data
     merged = {**get_config().to_dict(), **there, **here}
-    merged["sched_decay_steps"] = tuple(merged["sched_decay_steps"])  # a list in JSON
+    for name, key in keys.items():
+        if key.type is tuple and merged.get(name) is not None:
+            merged[name] = tuple(merged[name])  # a list in JSON
     return ConfigDict(merged)
 
 

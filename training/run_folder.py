@@ -9,10 +9,9 @@ it holds run.lock.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ml_collections import ConfigDict
 import datasets
 import models
 from config import KEYS, SECTIONS
+from datasets.files import replacing
 from models import WEIGHTS
 from training.errors import ConfigError, UserError
 from training.keys_taken import network_keys, own_keys
@@ -110,6 +110,8 @@ def claimed(config: ConfigDict, suffix: str = "") -> Iterator[Path]:
             key = "path" if config.path else "save_dir"
             raise UserError(f"{key}: cannot make {folder}: {error.strerror}") from error
         with hold(folder):
+            for half in folder.glob(".*.part"):  # written by a process that was killed meanwhile
+                half.unlink()
             if claim(config, suffix) == folder:  # and not finished by who held it until now
                 yield folder
                 return
@@ -180,18 +182,8 @@ def write_atomic(path: Path, data: bytes | str, previous: Path | None = None) ->
     Raises:
         OSError: it cannot be written; the old content is still there, and nothing else is left.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut leaves a renamed file without its content
-        if previous and path.exists():
-            os.replace(path, previous)
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):  # the system names no file where it is a write that fails
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-        raise
+        with replacing(path, previous) as temporary:
+            temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+    except OSError as error:  # the system names no file where it is a write that fails
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error

@@ -136,3 +136,38 @@ def test_listing_leaves_out_what_is_damaged(tmp_path, caplog):
     assert [weights.name for weights in models.list_weights(tmp_path)] == ["good"]
     assert "broken" in caplog.text and "was not written by training" in caplog.text
     assert models.list_weights(tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_though_their_digest_is_right(tmp_path, value):
+    model, path = small(), tmp_path / "w.safetensors"
+    name, weight = next(iter(model.named_parameters()))
+    weight.data.view(-1)[0] = value
+    models.save_weights(path, model, {})
+    with pytest.raises(CheckpointError, match=f"{name} has NaN or infinite numbers"):
+        models.load_weights(path, small())
+
+
+def test_weights_of_another_dtype_are_refused_though_their_digest_is_right(tmp_path):
+    models.save_weights(tmp_path / "w.safetensors", small().double(), {})
+    with pytest.raises(CheckpointError, match="is torch.float64, the network has torch.float32"):
+        models.load_weights(tmp_path / "w.safetensors", small())
+
+
+NESTED = 200_000
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["{", "null", "[1]", "[" * NESTED + "]" * NESTED, '{"model": "p4sa"}'],
+    ids=["no JSON", "null", "a list", "nested", "lacking keys"],
+)
+def test_the_metadata_of_strangers_are_left_out_with_a_word(tmp_path, caplog, config):
+    path = tmp_path / "theirs" / models.WEIGHTS
+    models.save_weights(path, small(), {"config": config, "results": "{}"})
+    assert models.list_weights(tmp_path) == []
+    (said,) = caplog.messages
+    assert f"{path} was not written by training: config is no JSON with dataset" in said
+    with pytest.raises(CheckpointError, match="was not written by training") as caught:
+        models.Weights.read(path)
+    assert "\n" not in str(caught.value)
