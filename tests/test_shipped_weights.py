@@ -25,6 +25,7 @@ def test_what_is_shipped():
     assert found == {
         ("rotDigits", "z2sa"),
         ("rotDigits", "p4sa"),
+        ("rotDigits", "p4convnet"),
         ("rotMNIST", "z2sa"),
         ("rotMNIST", "p4sa"),
         ("rotMNIST", "z2cnn"),
