@@ -138,7 +138,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             str,
             None,
             "optimizer",
-            choices_of("training.optimisers", "OPTIMIZERS"),
+            choices_of("training.optimizers", "OPTIMIZERS"),
         ),
         rate("optimizer_momentum", 0.9, "momentum of SGD"),
         positive("lr", None, "learning rate (its peak where the scheduler has one)"),
@@ -189,10 +189,15 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "compile",
             bool,
             False,
-            "CUDA alone: torch.compile the network into CUDA graphs, for small batches, whose "
+            "CUDA only: torch.compile the network into CUDA graphs, for small batches, whose "
             "steps take longer to launch than to compute; the first steps take minutes",
         ),
-        count("num_workers", 4, "processes that read images, for PCam alone", least=0),
+        count(
+            "num_workers",
+            4,
+            "processes that read images, for data sets that do not fit in memory",
+            least=0,
+        ),
     ),
     "Files": (
         Key("data_dir", str, "data", "where the data sets are"),

@@ -1,4 +1,4 @@
-"""What goes wrong with data is told in one line: which file, where to get it, where to put it."""
+"""What goes wrong with data is one line: which file, where to get it, where to put it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches on the device, in an order that (seed, epoch) alone decides.
+"""Batches on the device, in an order that only (seed, epoch) decides.
 
 A resumed run therefore sees the batches that the interrupted one would have seen. Two loaders
 share that order: one indexes tensors that live on the device, one reads files in worker processes.
@@ -21,7 +21,7 @@ from datasets.splits import FolderSplit, Split, TensorSplit
 
 
 class Loader(ABC):
-    """Iterates (x float32 (B, C, H, W) normalised, y int64 (B,)) on a device; see `make_loader`."""
+    """Iterates (x float32 (B, C, H, W) normalized, y int64 (B,)) on a device; see `make_loader`."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ def make_loader(
 
     Args:
         split: a split of `datasets.load`.
-        info: its `DatasetInfo`, for normalisation and augmentation.
+        info: its `DatasetInfo`, for normalization and augmentation.
         batch_size: images per batch.
         device: where the batches are to be.
         shuffle: for training: the order is drawn from (seed, epoch), and an incomplete last batch

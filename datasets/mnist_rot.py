@@ -165,7 +165,7 @@ def _read(path: Path) -> Source:
         raise
     except _UNREADABLE as error:
         raise DataError(
-            f"{path} cannot be read ({one_line(error)}): delete it to have it made anew"
+            f"{path} cannot be read ({one_line(error)}): delete it to have it made again"
         ) from error
     sha256 = digest(arrays)
     if sha256 == SHA256:

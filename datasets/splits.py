@@ -70,7 +70,7 @@ class TensorSplit:
         else:
             images = torch.from_numpy(np.ascontiguousarray(images))
             return cls(images, torch.from_numpy(labels.astype(np.int64)))
-        raise DataError(f"{file}: {problem}; delete it to have it made anew")
+        raise DataError(f"{file}: {problem}; delete it to have it made again")
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -94,7 +94,7 @@ class TensorSplit:
         if rest < 1:
             raise DataError(
                 f"{len(self)} training images cannot spare {count} for validation: "
-                "the data are incomplete; delete them to have them fetched anew"
+                "the data are incomplete; delete them to have them fetched again"
             )
         return self.head(rest), TensorSplit(self.images[rest:], self.labels[rest:])
 

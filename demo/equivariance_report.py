@@ -14,7 +14,7 @@ is given there. Mirrors are measured where the group has them.
 **Logits, at every angle.** They have no axis to move along and should never change:
 max|N(θ·x) − N(x)| / max|N(x)|.
 
-Multiples of 90° and mirrors permute the pixels, so that their errors are the network's alone:
+Multiples of 90° and mirrors permute the pixels, so that their errors are only the network's:
 filled markers, ``"exact": true`` in the JSON. Any other angle interpolates bilinearly, and its
 error contains that of turning the image. Feature maps are then compared on the inscribed disc, and
 not at all (null) where they have shrunk to 2×2 pixels, none of which lies on it. The image is

@@ -9,7 +9,7 @@ its first map would give, and the difference. The channels are those that show i
 maps differ most over the group, in z2sa the difference is largest at multiples of 90°.
 
 On the right, the error max|N(θ·f) − θ·N(f)| / max|N(f)| over all channels. At multiples of 90° the
-pixels are permuted and it is the network's alone. At the angles between, where no element of the
+pixels are permuted and it is only the network's. At the angles between, where no element of the
 group turns by θ, the image is interpolated bilinearly, the maps move along the group axis as for
 the nearest element, and the inscribed disc is compared.
 """
@@ -40,7 +40,7 @@ from g_selfatt.testing import UpTo
 
 DATASET, LAYER = "rotDigits", "block 1"
 NUM_ANGLES = 24  # a multiple of 4, so that some frames are exact
-COLOURS = {"p4sa": "#0072B2", "z2sa": "#D55E00"}  # Okabe and Ito's, told apart by everyone
+COLOURS = {"p4sa": "#0072B2", "z2sa": "#D55E00"}  # Okabe and Ito's, colour-blind-safe
 FRAME = "#CC79A7"
 MARKERS = {"p4sa": "o", "z2sa": "s"}
 FLOOR = 1e-17  # the lower end of the axis of errors

@@ -1,4 +1,4 @@
-"""GSA-Nets: networks of group self-attention alone (Romero & Cordonnier, 2021)."""
+"""GSA-Nets: networks of group self-attention only (Romero & Cordonnier, 2021)."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class GroupTransformer(nn.Module):
     Input dropout; lifting self-attention; norm; activation; per block its `TransformerBlock`s, each
     followed by norm and activation where asked; after every block but the last max-pooling 2×2 in
     space and dropout; a 1×1 convolution to the classes; the sum over space and the maximum over the
-    group. A block of size 0 is its pooling alone.
+    group. A block of size 0 is its pooling only.
 
     Shape: ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``, invariant to the group (exactly
     for multiples of 90° and mirrors of images whose sides stay even up to each pooling).

@@ -1,4 +1,4 @@
-"""The rules of the house: what may import what, and that the library stands alone."""
+"""The rules of the house: what may import what, and that the library needs nothing else."""
 
 import ast
 import subprocess

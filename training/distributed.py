@@ -26,7 +26,7 @@ def size() -> int:
 
 
 def rank() -> int:
-    """Number of this process, from 0; process 0 alone writes, logs and draws."""
+    """Number of this process, from 0; only process 0 writes, logs and draws."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 

@@ -17,7 +17,7 @@ from training.checkpointing import close_states, load_state, save_state
 from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination, UserError
 from training.evaluation import Score, evaluate
 from training.experiment import SMOKE_IMAGES, Experiment
-from training.optimisers import create_optimiser
+from training.optimizers import create_optimizer
 from training.provenance import describe, git_revision
 from training.run_folder import (
     CONFIG,
@@ -140,7 +140,7 @@ class _Training:
             except DataError as stop:
                 raise DataError(f"{stop}; the same command goes on from {self._where()}") from stop
             results = self._finish()
-            tracker.summarise(results)
+            tracker.summarize(results)
         return results
 
     def _begin(self) -> None:
@@ -196,7 +196,7 @@ class _Training:
     def _create_trainer(self) -> Trainer:
         config, experiment = self.config, self.experiment
         batches = experiment.batches("train", shuffle=True)
-        optimiser = create_optimiser(
+        optimizer = create_optimizer(
             config.optimizer,
             experiment.model.parameters(),
             lr=config.lr,
@@ -206,7 +206,7 @@ class _Training:
         )
         scheduler = create_scheduler(
             config.scheduler,
-            optimiser,
+            optimizer,
             epochs=config.epochs,
             steps_per_epoch=len(batches),
             decay_steps=config.sched_decay_steps,
@@ -214,7 +214,7 @@ class _Training:
         )
         return Trainer(
             experiment.model,
-            optimiser,
+            optimizer,
             scheduler,
             experiment.precision,
             training=batches,

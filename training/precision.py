@@ -15,8 +15,9 @@ _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 class Precision:
     """Autocast, loss scaling and the count of the steps that loss scaling left out.
 
-    fp16 needs its loss scaled, lest small gradients vanish; where the scaled gradients overflow,
-    the step is left out and the scale lowered. bf16 has the range of float32 and needs none of it.
+    fp16 needs its loss scaled so that small gradients do not become zero; where the scaled
+    gradients overflow, the step is left out and the scale lowered. bf16 has the range of float32
+    and needs no scaling.
 
     Args:
         amp: auto, off, fp16 or bf16; auto is fp16 on CUDA under a constant learning rate, as the
@@ -57,22 +58,22 @@ class Precision:
             return torch.autocast(self._device_type, enabled=False)
         return torch.autocast(self._device_type, dtype=_TYPES[self.amp])
 
-    def step(self, loss: Tensor, optimiser: Optimizer, clip_grad_norm: float = 0.0) -> None:
-        """Backward and one step of the optimiser, or none where scaled gradients overflow.
+    def step(self, loss: Tensor, optimizer: Optimizer, clip_grad_norm: float = 0.0) -> None:
+        """Backward and one step of the optimizer, or none where scaled gradients overflow.
 
         Args:
             loss: a scalar, of the network run under `autocast`.
-            optimiser: of the network's parameters, gradients zero.
+            optimizer: of the network's parameters, gradients zero.
             clip_grad_norm: largest norm of all gradients together; 0 for any.
         """
         taken: list[bool] = []
-        hook = optimiser.register_step_post_hook(lambda *_: taken.append(True))
+        hook = optimizer.register_step_post_hook(lambda *_: taken.append(True))
         self._scaler.scale(loss).backward()
         if clip_grad_norm:
-            self._scaler.unscale_(optimiser)
-            parameters = [p for group in optimiser.param_groups for p in group["params"]]
+            self._scaler.unscale_(optimizer)
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, clip_grad_norm)
-        self._scaler.step(optimiser)
+        self._scaler.step(optimizer)
         self._scaler.update()
         hook.remove()
         self.skipped += not taken

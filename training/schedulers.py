@@ -1,4 +1,4 @@
-"""The learning rate over time, every schedule stepped once after each optimiser step."""
+"""The learning rate over time, every schedule stepped once after each optimizer step."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ class _Plan:
 
 def create_scheduler(
     name: str,
-    optimiser: Optimizer,
+    optimizer: Optimizer,
     *,
     epochs: int,
     steps_per_epoch: int,
@@ -39,23 +39,23 @@ def create_scheduler(
             cosine down to 0 (a run of 10 epochs or fewer is warm-up only); `one_cycle`: torch's
             OneCycleLR with its defaults (momentum, or Adam's first beta, falls to 0.85 and returns
             to 0.95 while the learning rate rises and falls).
-        optimiser: its learning rate is the constant, or the peak.
+        optimizer: its learning rate is the constant, or the peak.
         epochs: of the whole run.
         steps_per_epoch: batches in an epoch.
         decay_steps: epochs, counted from 0, from which on multistep has divided once more.
         decay_factor: what multistep divides by.
 
     Returns:
-        A torch scheduler, for one `step()` after each step of the optimiser.
+        A torch scheduler, for one `step()` after each step of the optimizer.
     """
-    return SCHEDULERS[name](optimiser, _Plan(epochs, steps_per_epoch, decay_steps, decay_factor))
+    return SCHEDULERS[name](optimizer, _Plan(epochs, steps_per_epoch, decay_steps, decay_factor))
 
 
 EXTENDABLE = ("constant", "multistep")  # what they give does not depend on the number of epochs
 
 
 def _scaled(factor: Callable[[_Plan, int], float]) -> Callable[[Optimizer, _Plan], LRScheduler]:
-    return lambda optimiser, plan: LambdaLR(optimiser, lambda step: factor(plan, step))
+    return lambda optimizer, plan: LambdaLR(optimizer, lambda step: factor(plan, step))
 
 
 def _multistep(plan: _Plan, step: int) -> float:
@@ -70,8 +70,8 @@ def _linear_warmup_cosine(plan: _Plan, step: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, plan.total - warmup)))
 
 
-def _one_cycle(optimiser: Optimizer, plan: _Plan) -> LRScheduler:
-    return OneCycleLR(optimiser, max_lr=optimiser.param_groups[0]["lr"], total_steps=plan.total)
+def _one_cycle(optimizer: Optimizer, plan: _Plan) -> LRScheduler:
+    return OneCycleLR(optimizer, max_lr=optimizer.param_groups[0]["lr"], total_steps=plan.total)
 
 
 SCHEDULERS: dict[str, Callable[[Optimizer, _Plan], LRScheduler]] = {

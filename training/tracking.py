@@ -57,7 +57,7 @@ class Tracker:
         if self._run is not None:
             self._run.log(figures, step=epoch)
 
-    def summarise(self, results: dict[str, Any]) -> None:
+    def summarize(self, results: dict[str, Any]) -> None:
         """Send the figures of the run as a whole."""
         if self._run is not None:
             self._run.summary.update(results)

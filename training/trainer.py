@@ -36,8 +36,8 @@ class Trainer:
 
     Args:
         model: (B, C, H, W) to logits (B, classes), on its device.
-        optimiser: of the model's parameters.
-        scheduler: of the optimiser, stepped after every batch.
+        optimizer: of the model's parameters.
+        scheduler: of the optimizer, stepped after every batch.
         precision: autocast and loss scaling.
         training: shuffled batches, on the model's device.
         validation: the batches that pick the best epoch.
@@ -57,7 +57,7 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        optimiser: Optimizer,
+        optimizer: Optimizer,
         scheduler: LRScheduler,
         precision: Precision,
         *,
@@ -69,7 +69,7 @@ class Trainer:
         ema_decay: float = 0.0,
     ) -> None:
         self.model = model
-        self.optimiser = optimiser
+        self.optimizer = optimizer
         self.scheduler = scheduler
         self.precision = precision
         self.training = training
@@ -102,7 +102,7 @@ class Trainer:
         return {
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "precision": self.precision.state_dict(),
             "random": distributed.gather(random_state()),
@@ -118,7 +118,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.precision.load_state_dict(state["precision"])
         if distributed.rank() < len(state["random"]):
@@ -206,7 +206,7 @@ class Trainer:
         with bar:
             for x, y in distributed.in_step(self.training, self._between):
                 self._unsaved = True
-                lr, skipped = self.optimiser.param_groups[0]["lr"], self.precision.skipped
+                lr, skipped = self.optimizer.param_groups[0]["lr"], self.precision.skipped
                 loss, logits = self._step(x, y)
                 progress.add(loss, (logits.argmax(dim=1) == y).sum(), lr)
                 progress.skipped += self.precision.skipped - skipped
@@ -238,14 +238,14 @@ class Trainer:
             raise stop_of(request)
 
     def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of the optimiser and of the schedule: the loss before it, and the logits."""
-        self.optimiser.zero_grad()
+        """One step of the optimizer and of the schedule: the loss before it, and the logits."""
+        self.optimizer.zero_grad()
         with self.precision.autocast():
             logits = self.replica(x)
         loss = F.cross_entropy(logits.float(), y, label_smoothing=self.label_smoothing)
         # The gradients of the processes are averaged: right as it is where their shares are equal.
         loss = loss * (len(y) * distributed.size() / self.training.images_per_batch)
-        self.precision.step(loss, self.optimiser, self.clip_grad_norm)
+        self.precision.step(loss, self.optimizer, self.clip_grad_norm)
         self.scheduler.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -275,7 +275,7 @@ class Trainer:
 
     def _non_finite(self, what: str, lr: float) -> NonFiniteLoss:
         amp = "" if self.precision.amp == "off" else ", or --config.amp=off"
-        smaller = self.optimiser.defaults["lr"] / 10  # of the configured one: lr may be in warm-up
+        smaller = self.optimizer.defaults["lr"] / 10  # of the configured one: lr may be in warm-up
         return NonFiniteLoss(f"{what}, learning rate {lr:.3g}; try --config.lr={smaller:.3g}{amp}")
 
     def _keep_if_best(self, score: Score) -> bool:

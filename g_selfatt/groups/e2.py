@@ -49,7 +49,7 @@ class E2(Group):
         )
 
     def restrict(self, elements: Iterable[int]) -> SE2 | E2:
-        """The subgroup of some elements, in their order: rotations alone, or with mirrors."""
+        """The subgroup of some elements, in their order: rotations only, or with mirrors."""
         chosen = self._closed(elements)
         n = self.num_rotations or 0
         first = next((h - n for h in chosen if h >= n), None)

@@ -35,7 +35,7 @@ def test_evaluation_covers_every_image_once_in_order(split):
     assert labels_of(loader) == list(range(23))
 
 
-def test_pixels_are_normalised_by_channel(split):
+def test_pixels_are_normalized_by_channel(split):
     loader = make_loader(split, INFO, 23, device=torch.device("cpu"), shuffle=False)
     ((x, y),) = loader
     assert (x.dtype, y.dtype) == (torch.float32, torch.int64)

@@ -53,7 +53,7 @@ def test_same_bytes_in_another_process(splits):
     assert there.stdout.strip() == here
 
 
-def test_normalisation_is_that_of_the_training_images(splits):
+def test_normalization_is_that_of_the_training_images(splits):
     pixels = splits.train.images.double() / 255
     assert splits.info.mean == (round(pixels.mean().item(), 4),)
     assert splits.info.std == (round(pixels.std(unbiased=False).item(), 4),)

@@ -1,4 +1,4 @@
-"""rotMNIST regenerated from MNIST: the right images, turned, verified, and told apart."""
+"""rotMNIST regenerated from MNIST: the right images, turned, verified, and named."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_global_attention_follows_the_image_through_crops_and_pools():
     assert [layer.neighbourhood.max_pos_embedding for layer in layers] == [28, 28, 24, 12, 8, 6]
 
 
-def test_initialisation_is_that_of_the_paper():
+def test_initialization_is_that_of_the_paper():
     model = models.create_model("p4sa", "CIFAR10")
     for module in model.modules():
         if isinstance(module, (torch.nn.Conv2d, torch.nn.Conv3d)) and module.weight.numel() > 5000:

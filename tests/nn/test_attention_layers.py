@@ -148,7 +148,7 @@ def test_table_encoding_is_equivariant_where_it_is_defined(kind, group):
 
 
 def test_table_encoding_depends_on_rows_by_rows_and_on_columns_by_columns():
-    """Zero everything but one row of COL: the scores then differ at that column offset alone."""
+    """Zero everything but one row of COL: the scores then differ at that column offset only."""
     layer = make("lift_local", "z2", channels=(1, 2, 1), heads=1, positional_encoding="table")
     with torch.no_grad():
         for parameter in layer.parameters():

@@ -57,12 +57,12 @@ def test_another_window_has_another_table(x):
         assert torch.equal(a, b)
 
 
-def by_an_optimiser(layer):
+def by_an_optimizer(layer):
     layer(torch.randn(1, 3, 4, 5, 5)).sum().backward()
     torch.optim.SGD(layer.parameters(), lr=1.0).step()
 
 
-def by_a_fused_optimiser(layer):
+def by_a_fused_optimizer(layer):
     layer(torch.randn(1, 3, 4, 5, 5)).sum().backward()
     torch.optim.Adam(layer.parameters(), lr=0.1, fused=True).step()
 
@@ -91,8 +91,8 @@ def by_new_data(layer):
 @pytest.mark.parametrize(
     "change",
     [
-        by_an_optimiser,
-        by_a_fused_optimiser,
+        by_an_optimizer,
+        by_a_fused_optimizer,
         by_loading,
         in_place,
         by_a_new_parameter,

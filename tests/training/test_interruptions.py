@@ -245,10 +245,10 @@ def test_a_picture_that_cannot_be_drawn_does_not_prevent_the_weights(
     [
         lambda state: state.update(history=state["history"] * 9),
         lambda state: state["model"].popitem(),
-        lambda state: state.pop("optimiser"),
+        lambda state: state.pop("optimizer"),
         lambda state: state.update(progress=[]),
     ],
-    ids=["history", "parameter", "optimiser", "progress"],
+    ids=["history", "parameter", "optimizer", "progress"],
 )
 def test_a_state_that_does_not_fit_is_one_line(configure, run, at_step, spoil):
     at_step[5] = lambda: signal.raise_signal(signal.SIGTERM)

@@ -50,12 +50,12 @@ def test_the_type_that_a_network_computes_in(amp, dtype):
 def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_counted():
     precision = Precision("fp16", CPU, "constant")
     weight = torch.nn.Parameter(torch.ones(1))
-    optimiser = torch.optim.SGD([weight], lr=0.5)
+    optimizer = torch.optim.SGD([weight], lr=0.5)
     steps = [1.0, float("inf"), 1.0]
     seen = []
     for slope in steps:
-        optimiser.zero_grad()
-        precision.step((weight * slope).sum(), optimiser)
+        optimizer.zero_grad()
+        precision.step((weight * slope).sum(), optimizer)
         seen.append((weight.item(), precision.skipped))
     assert seen == [(0.5, 0), (0.5, 1), (0.0, 1)]
 
@@ -82,12 +82,12 @@ def test_off_takes_the_very_step_of_plain_torch():
     for precise in (True, False):
         torch.manual_seed(0)
         layer = torch.nn.Linear(4, 2)
-        optimiser = torch.optim.Adam(layer.parameters(), lr=0.1)
+        optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
         loss = layer(torch.randn(3, 4)).square().sum()
         if precise:
-            Precision("off", CPU, "constant").step(loss, optimiser)
+            Precision("off", CPU, "constant").step(loss, optimizer)
         else:
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         results.append(layer.weight.detach().clone())
     assert torch.equal(*results)

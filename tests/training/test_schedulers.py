@@ -1,4 +1,4 @@
-"""Every schedule against its closed form, step by step, through a real optimiser."""
+"""Every schedule against its closed form, step by step, through a real optimizer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LR = 0.1
 
 def rates(name, epochs, steps_per_epoch, **options):
     weight = torch.nn.Parameter(torch.zeros(1))
-    optimiser = torch.optim.Adam([weight], lr=LR)
+    optimizer = torch.optim.Adam([weight], lr=LR)
     scheduler = create_scheduler(
-        name, optimiser, epochs=epochs, steps_per_epoch=steps_per_epoch, **options
+        name, optimizer, epochs=epochs, steps_per_epoch=steps_per_epoch, **options
     )
     seen = []
     for _ in range(epochs * steps_per_epoch):
-        seen.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         scheduler.step()
     return seen
 

@@ -36,7 +36,7 @@ def test_disabled_does_not_import_wandb(configure, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)  # importing it would raise
     with Tracker(configure(), tmp_path, None) as tracker:
         tracker.log({"train_loss": 1.0}, 1)
-        tracker.summarise({"test_loss": 1.0})
+        tracker.summarize({"test_loss": 1.0})
     assert tracker.run_id is None
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from datasets import INFO, TensorSplit, make_loader
 from training.errors import NonFiniteLoss
 from training.evaluation import Score, evaluate
-from training.optimisers import create_optimiser
+from training.optimizers import create_optimizer
 from training.precision import Precision
 from training.schedulers import create_scheduler
 from training.trainer import Trainer
@@ -20,7 +20,7 @@ IMAGES, BATCH = 25, 8  # three whole batches and one image over
 
 
 class Linear(nn.Module):
-    """Logits of a linear layer; NaN from the step on that it is told."""
+    """Logits of a linear layer; NaN from a given step on."""
 
     def __init__(self, nan_from_step: int | None = None) -> None:
         super().__init__()
@@ -49,11 +49,11 @@ def loader(count=IMAGES, shuffle=False):
 
 def trainer(model, *, epochs=2, scheduler="constant", lr=0.01, amp="off", **options):
     training = loader(shuffle=True)
-    optimiser = create_optimiser("SGD", model.parameters(), lr=lr, momentum=0.0, weight_decay=0.0)
-    schedule = create_scheduler(scheduler, optimiser, epochs=epochs, steps_per_epoch=len(training))
+    optimizer = create_optimizer("SGD", model.parameters(), lr=lr, momentum=0.0, weight_decay=0.0)
+    schedule = create_scheduler(scheduler, optimizer, epochs=epochs, steps_per_epoch=len(training))
     return Trainer(
         model,
-        optimiser,
+        optimizer,
         schedule,
         Precision(amp, CPU, "constant"),
         training=training,
@@ -114,7 +114,7 @@ def test_label_smoothing_and_clipping_are_those_of_their_equations():
 def test_the_average_is_exponential_and_is_what_is_evaluated_and_kept():
     model, steps = Linear(), []
     averaging = trainer(model, epochs=2, lr=0.5, ema_decay=0.8)
-    averaging.optimiser.register_step_post_hook(
+    averaging.optimizer.register_step_post_hook(
         lambda *_: steps.append(model.layer.weight.detach().clone())
     )
     rows, expected = [], []

@@ -7,8 +7,8 @@ all per lane (query pixel). With X (a, c), S (a, m, o) and images Y (c, m, posit
     combine    X[a,c]          =     Σ_{m,o} S[a,m,o]·Y[c,m,p+o]      outputs, and ∂/∂query
     scatter    Y[c,m,p+o]     +=       Σ_a   S[a,m,o]·X[a,c]          ∂/∂key, ∂/∂value
 
-Sums run in registers, four at a time, of four elements or else of four offsets or channels (beyond
-the last, the last once more): a sum waits for its last addition.
+Four sums run at a time in registers, of four elements or else of four offsets or channels (beyond
+the last, the last is repeated), because each addition to a sum waits for the one before it.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Scratch(NamedTuple):
 
 @njit
 def make_scratch(problem, lanes):
-    """Uninitialised room for the largest block, and images that are zero outside their pixels."""
+    """Uninitialized room for the largest block, and images that are zero outside their pixels."""
     channels, most = problem.channels, 1
     outputs, elements = problem.index.shape[:2]
     length = problem.penalty.shape[0]
@@ -208,7 +208,7 @@ def _group_scores(group, query, embedding, index, by_row):
 
 
 @inner
-def normalise(scratch, h, g, here, offsets, least):
+def normalize(scratch, h, g, here, offsets, least):
     """Fill the coefficients eR / Z of (h, g); returns the rows of eA and eP that go with them.
 
     Args:

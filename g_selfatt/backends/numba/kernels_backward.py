@@ -31,7 +31,7 @@ from g_selfatt.backends.numba.factors import (
     copy_block,
     look_around,
     make_scratch,
-    normalise,
+    normalize,
     paste_block,
     positions_of,
     read_unit,
@@ -67,7 +67,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     threshold = full(counters(here, 0), uint32(problem.threshold))
-    content, row = normalise(scratch, h, g, here, offsets, least)
+    content, row = normalize(scratch, h, g, here, offsets, least)
     query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
     inner = zero
     for m in range(elements):

@@ -18,7 +18,7 @@ from g_selfatt.backends.numba.factors import (
     compute_factors,
     look_around,
     make_scratch,
-    normalise,
+    normalize,
     paste_block,
     positions_of,
     read_unit,
@@ -45,7 +45,7 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
     here = load(problem.penalty, (position,))
     threshold = full(counters(here, 0), uint32(problem.threshold))
     for g in range(elements):
-        content, row = normalise(scratch, h, g, here, offsets, least)
+        content, row = normalize(scratch, h, g, here, offsets, least)
         query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
         for m in range(elements):
             r = load(coefficient, (m,))

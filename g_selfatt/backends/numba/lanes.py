@@ -62,7 +62,7 @@ def _constant(vector: ir.VectorType, number: float) -> ir.Constant:
 
 
 def _call(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
-    """An LLVM intrinsic on vectors, overloaded on the type of its arguments alone."""
+    """An LLVM intrinsic on vectors, overloaded on the type of its arguments only."""
     vector = arguments[0].type
     letter = {"float": "f32", "double": "f64"}[str(vector.element)]
     function_type = ir.FunctionType(vector, [vector] * len(arguments))

@@ -23,11 +23,11 @@ from g_selfatt.backends.numba.lanes import BYTES
 from g_selfatt.backends.numba.workers import run_all, share_out
 from g_selfatt.functional.inputs import AttentionInputs
 
-# A normaliser below this is computed again from the joint maximum. Terms that matter to a sum of
+# A normalizer below this is computed again from the joint maximum. Terms that matter to a sum of
 # this size are larger than it times the precision, and so are all their factors: normal numbers.
-LEAST_NORMALISER = {torch.float32: 1e-20, torch.float64: 1e-200}
+LEAST_NORMALIZER = {torch.float32: 1e-20, torch.float64: 1e-200}
 # Of a key outside the image: lower than the score of any other, and finite with one added to it.
-PENALTY = {dtype: torch.finfo(dtype).min / 2 for dtype in LEAST_NORMALISER}
+PENALTY = {dtype: torch.finfo(dtype).min / 2 for dtype in LEAST_NORMALIZER}
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
@@ -143,7 +143,7 @@ class _Call:
     def forward(self) -> Tensor:
         """``(B, heads, c, |H|, H, W)``."""
         out = self._empty_image(1, self.table_shape[0])
-        image, least = view(out), LEAST_NORMALISER[self.dtype]
+        image, least = view(out), LEAST_NORMALIZER[self.dtype]
 
         def work(task: tuple[int, int, int, int, int]) -> None:
             forward(self.problem, image, self.kept, *task[:4], self.lanes, least)
@@ -173,7 +173,7 @@ class _Call:
         )
 
         def work(task: tuple[int, int, int, int, int]) -> None:
-            backward(*arguments, *task, self.lanes, LEAST_NORMALISER[self.dtype])
+            backward(*arguments, *task, self.lanes, LEAST_NORMALIZER[self.dtype])
 
         run_all(work, tasks)
 

@@ -49,7 +49,7 @@ def forward_kernel(
     out, out_b, out_n, out_c, out_g, out_p,
     table,  # (h, d, offsets) float32
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normaliser,  # out: (u, h, g, pixels), log₂ Σ 2^s
+    normalizer,  # out: (u, h, g, pixels), log₂ Σ 2^s
     seed, threshold, boost, scale, channels, depth,
     heads, outputs, elements, height, width, tiles,
     C: tl.constexpr, D: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr,
@@ -58,8 +58,8 @@ def forward_kernel(
 ):  # fmt: skip
     """out[h,i] = Σ_{m,j} (Σ_g softmax s) v[m,j]: tiles (g, m, i), m in parts of KEYS.
 
-    One program for each (u, tile of pixels, h). It computes the scores twice, for the normalisers
-    and for the weights: only after all normalisers can the sum over g go before the values.
+    One program for each (u, tile of pixels, h). It computes the scores twice, for the normalizers
+    and for the weights: only after all normalizers can the sum over g go before the values.
     """
     pid = tl.program_id(0)
     h, tile, unit = pid % outputs, (pid // outputs) % tiles, pid // (outputs * tiles)
@@ -89,9 +89,9 @@ def forward_kernel(
             total += tl.sum(tl.exp2(s - higher), axis=1, keep_dims=True)
             highest = higher
     logarithm = highest + tl.log2(total)
-    place = softmax_pointers(normaliser, unit, h, g, own, outputs, elements, pixels)
+    place = softmax_pointers(normalizer, unit, h, g, own, outputs, elements, pixels)
     tl.store(place, logarithm, mask=real & real_g)
-    # From here on the two factors of the normaliser and not their logarithm, which has lost the
+    # From here on the two factors of the normalizer and not their logarithm, which has lost the
     # last digits of the sum where scores are large. The weights of no element are 0.
     highest = tl.where(real_g, highest, float("inf"))
     share = 1 / total

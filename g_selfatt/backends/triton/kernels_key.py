@@ -29,7 +29,7 @@ def key_kernel(
     dv, dv_b, dv_n, dv_c, dv_g, dv_p,
     table,  # (h, d, offsets) float32
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normaliser, inner,  # (u, h, g, pixels)
+    normalizer, inner,  # (u, h, g, pixels)
     seed, threshold, boost, scale, natural_scale, channels, depth,
     heads, outputs, elements, height, width, tiles,
     C: tl.constexpr, D: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr,
@@ -70,7 +70,7 @@ def key_kernel(
                 at(positions, offset, 1), K_H * K_W,
                 by_group, seen & real_g & real_h, scale, channels, depth, D,
             )  # fmt: skip
-            place = softmax_pointers(normaliser, unit, h, g, other, outputs, elements, pixels)
+            place = softmax_pointers(normalizer, unit, h, g, other, outputs, elements, pixels)
             p = tl.exp2(s - tl.load(place))
             d_weight = contract(at(d_outs + h * do_g, other, do_p), do_c, value, v_c, channels)
             d_weight *= boost

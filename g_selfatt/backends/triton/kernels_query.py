@@ -1,4 +1,4 @@
-"""The backward kernels: everything recomputed from the inputs and the normalisers.
+"""The backward kernels: everything recomputed from the inputs and the normalizers.
 
 dW[h; m,o] = dO[h]·v[m,j]            D[h,g] = Σ_{m,o} p·mask·dW
 ds[h,g; m,o] = p·(mask·dW − D)       dv[m,j] = Σ_{h,o} (Σ_g p·mask)·dO[h]
@@ -37,7 +37,7 @@ def query_kernel(
     table,  # (h, d, offsets) float32
     embedding,  # (rows, e) float32
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normaliser,  # (u, h, g, pixels)
+    normalizer,  # (u, h, g, pixels)
     inner,  # out: D (u, h, g, pixels)
     d_embedding,  # out: (u, tile, g, part of m, rows, e)
     seed, threshold, boost, scale, natural_scale, channels, depth,
@@ -68,7 +68,7 @@ def query_kernel(
     # The weights of no element are 0.
     logarithm = tl.where(
         real_h,
-        tl.load(softmax_pointers(normaliser, unit, h, g, own, outputs, elements, pixels)),
+        tl.load(softmax_pointers(normalizer, unit, h, g, own, outputs, elements, pixels)),
         float("inf"),
     )
     softmax = tl.zeros([OUTPUTS, 1, 1], tl.uint32)
@@ -95,7 +95,7 @@ def query_kernel(
             )
             weighted += tl.sum(product, axis=1, keep_dims=True)
             total += tl.sum(p, axis=1, keep_dims=True)
-    # The weights sum to 1 but for the rounding of the normaliser. Divided out, the gradients of
+    # The weights sum to 1 but for the rounding of the normalizer. Divided out, the gradients of
     # their scores sum to 0; else large queries would multiply what is left.
     weighted = weighted / tl.where(real_h, total, 1.0)
     place = softmax_pointers(inner, unit, h, g, own, outputs, elements, pixels)

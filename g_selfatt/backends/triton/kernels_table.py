@@ -26,7 +26,7 @@ def table_kernel(
     table,  # (h, d, offsets) float32
     d_table,  # out: (split, h, d, offsets)
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normaliser, inner,  # (u, h, g, pixels)
+    normalizer, inner,  # (u, h, g, pixels)
     seed, threshold, boost, scale, natural_scale, channels, depth,
     units, heads, outputs, elements, height, width, splits,
     C: tl.constexpr, D: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr,
@@ -60,7 +60,7 @@ def table_kernel(
         values = v + unit_offset(unit, heads, v_b, v_n)
         d_out = at(do + unit_offset(unit, heads, do_b, do_n) + h * do_g, own, do_p)
         positions = per_lane(table + (h * (D * K_H * K_W) + offset), own, pixels)
-        place = softmax_pointers(normaliser, unit, h, g, own, outputs, elements, pixels)
+        place = softmax_pointers(normalizer, unit, h, g, own, outputs, elements, pixels)
         logarithm = tl.load(place)
         place = softmax_pointers(inner, unit, h, g, own, outputs, elements, pixels)
         weighted = tl.load(place)

@@ -35,7 +35,7 @@ def image_like(query: Tensor, elements: int, dtype: torch.dtype) -> Tensor:
 
 
 def flat(image: Tensor) -> Tensor:
-    """``(B, heads, c, G, H, W)`` → ``(B, heads, c, G, H·W)``; a copy for cropped images alone."""
+    """``(B, heads, c, G, H, W)`` → ``(B, heads, c, G, H·W)``; a copy for cropped images only."""
     return image.flatten(4)
 
 
@@ -123,15 +123,15 @@ class Call:
         return self.query.new_empty(shape, dtype=torch.float32)
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """The output and its normalisers."""
+        """The output and its normalizers."""
         out = image_like(self.query, self.outputs, self.query.dtype)
-        normaliser = self.per_softmax()
+        normalizer = self.per_softmax()
         forward_kernel[(self.units * self.tiles * self.outputs,)](
             *(part for image in self.images for part in described(image)),
             *described(flat(out)),
             self.table,
             *self._group_arguments,
-            normaliser,
+            normalizer,
             *self.random,
             *(self.scale_2, self.channels, self.table.shape[1]),
             *self._sizes,
@@ -140,9 +140,9 @@ class Call:
             KEYS=part_of(self.elements, self.elements),
             **self._tile(),
         )
-        return out, normaliser
+        return out, normalizer
 
-    def backward(self, d_out: Tensor, normaliser: Tensor, wanted: list[bool]) -> list[Tensor]:
+    def backward(self, d_out: Tensor, normalizer: Tensor, wanted: list[bool]) -> list[Tensor]:
         """The gradients of query, key, value, table and embedding; empty where not wanted.
 
         The key's and the table's need D, which the query's kernel computes, and so does it run for
@@ -167,7 +167,7 @@ class Call:
             self.table,
             self.embedding,
             *self._group_arguments,
-            *(normaliser, inner, d_embedding),
+            *(normalizer, inner, d_embedding),
             *options,
             *self._sizes,
             E=self.depth,
@@ -184,7 +184,7 @@ class Call:
                 *described(flat(d_value)),
                 self.table,
                 *self._group_arguments,
-                *(normaliser, inner),
+                *(normalizer, inner),
                 *options,
                 *self._sizes,
                 EVERY_PAIR=self.every_pair,
@@ -192,7 +192,7 @@ class Call:
                 QUERIES=power_of_two(self.elements),
                 **self._tile(),
             )
-        d_table = self._table_gradient(arguments, normaliser, inner, options, wanted[3])
+        d_table = self._table_gradient(arguments, normalizer, inner, options, wanted[3])
         gradients = [d_query, d_key, d_value, d_table, d_embedding.sum((0, 1, 2, 3))]
         return [
             gradient.to(dtype) if wants else gradient.new_empty(0, dtype=dtype)
@@ -202,7 +202,7 @@ class Call:
     def _table_gradient(
         self,
         arguments: list[Any],
-        normaliser: Tensor,
+        normalizer: Tensor,
         inner: Tensor,
         options: tuple[Any, ...],
         wanted: bool,
@@ -219,7 +219,7 @@ class Call:
             *arguments,
             *(self.table, d_table),
             *self._group_arguments,
-            *(normaliser, inner),
+            *(normalizer, inner),
             *options,
             *(self.units, *self._sizes[:5], splits),
             DEPTH=power_of_two(depth),

@@ -16,7 +16,7 @@ import triton.language as tl
 def kernel(function):
     """`triton.jit` that compiles once for all sizes and strides.
 
-    Triton would compile anew for integers that are 1 or divisible by 16, and give some of the
+    Triton would compile again for integers that are 1 or divisible by 16, and give some of the
     loads a layout of their own, four pixels to a lane: then every sum would cross lanes.
     """
     parameters = inspect.signature(function).parameters.values()
@@ -48,7 +48,7 @@ def axis(start, count, AXIS: tl.constexpr, LENGTH: tl.constexpr):
 
 @triton.jit
 def at(pointers, pixel, stride):
-    """Pointers to these pixels, of which Triton is told that they lie side by side.
+    """Pointers to these pixels, which lie side by side, as Triton is told.
 
     It need not be true, and gives no wider loads, since nothing is known of the alignment. It makes
     all versions of Triton put the lanes along the pixels; without, some put them along another axis
@@ -59,7 +59,7 @@ def at(pointers, pixel, stride):
 
 @triton.jit
 def per_lane(pointers, own, pixels):
-    """The same pointers in every lane: plus 0, but so that no compiler sees it."""
+    """The same pointers in every lane, plus a zero that the compiler cannot fold away."""
     return at(pointers, own // pixels, 1)
 
 
@@ -79,7 +79,7 @@ def scores(
 ):  # fmt: skip
     """q·k + q[:d]·P + q[c−e:]·E, times the scale, −∞ where not seen.
 
-    The content is computed over the elements g and m alone, the position over h and g alone, as far
+    The content is computed over the elements g and m only, the position over h and g only, as far
     as the tile has these axes: the pointers' shapes say so.
     """
     s = contract(q, q_c, k, k_c, channels)

@@ -1,11 +1,11 @@
-"""The optimisers against one step worked out by hand."""
+"""The optimizers against one step worked out by hand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from training.optimisers import create_optimiser
+from training.optimizers import create_optimizer
 
 LR, DECAY, W, GRAD = 0.1, 0.01, 2.0, 3.0
 
@@ -17,12 +17,12 @@ def fused(request):
 
 def after(name, steps, fused, momentum=0.9):
     weight = torch.nn.Parameter(torch.tensor([W], dtype=torch.float64))
-    optimiser = create_optimiser(
+    optimizer = create_optimizer(
         name, [weight], lr=LR, momentum=momentum, weight_decay=DECAY, fused=fused
     )
     for _ in range(steps):
         weight.grad = torch.tensor([GRAD], dtype=torch.float64)
-        optimiser.step()
+        optimizer.step()
     return weight.item()
 
 
@@ -41,9 +41,9 @@ def test_the_first_step_of_adam_is_the_learning_rate_and_decay_is_decoupled_in_a
 
 def test_adam_feels_its_weight_decay_as_a_gradient(fused):
     weight = torch.nn.Parameter(torch.tensor([W]))
-    optimiser = create_optimiser(
+    optimizer = create_optimizer(
         "Adam", [weight], lr=LR, momentum=0.9, weight_decay=DECAY, fused=fused
     )
     weight.grad = torch.zeros(1)
-    optimiser.step()
+    optimizer.step()
     assert weight.item() == pytest.approx(W - LR, rel=1e-6)

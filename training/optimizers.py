@@ -1,4 +1,4 @@
-"""The optimisers by name."""
+"""The optimizers by name."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 
-def create_optimiser(
+def create_optimizer(
     name: str,
     parameters: Iterable[nn.Parameter],
     *,
@@ -22,7 +22,7 @@ def create_optimiser(
     weight_decay: float,
     fused: bool = True,
 ) -> Optimizer:
-    """The optimiser that a configuration names.
+    """The optimizer that a configuration names.
 
     Args:
         name: one of `OPTIMIZERS`.
@@ -31,11 +31,11 @@ def create_optimiser(
         momentum: of SGD; the others have their own (0.9, 0.999).
         weight_decay: an L2 term of the loss for Adam and SGD, as in the paper; decoupled for AdamW.
         fused: all parameters in one pass, several times faster where they are many and small. Not
-            together with loss scaling: a fused optimiser leaves out a step that overflows without
+            together with loss scaling: a fused optimizer leaves out a step that overflows without
             telling, and the count of such steps would be lost.
 
     Returns:
-        The optimiser.
+        The optimizer.
     """
     options = {"lr": lr, "weight_decay": weight_decay, "fused": fused}
     if name == "SGD":
