@@ -15,7 +15,7 @@ from config import KEYS
 from g_selfatt import functional, nn
 from keys import ROOT, choices_of, declared_keys
 from models import group_transformer, list_models, model_entry
-from training import optimisers, precision, schedulers, tracking
+from training import optimizers, precision, schedulers, tracking
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from training import optimisers, precision, schedulers, tracking
         ("group_encoding", functional.GROUP_ENCODINGS),
         ("positional_encoding", nn.POSITIONAL_ENCODINGS),
         ("eval_protocol", datasets.EVAL_PROTOCOLS),
-        ("optimizer", optimisers.OPTIMIZERS),
+        ("optimizer", optimizers.OPTIMIZERS),
         ("scheduler", schedulers.SCHEDULERS),
         ("amp", precision.AMP),
         ("wandb", tracking.MODES),
