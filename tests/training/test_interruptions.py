@@ -223,7 +223,7 @@ def test_the_current_folder_can_be_the_run_folder(run, tmp_path, monkeypatch):
     assert (tmp_path / WEIGHTS).exists()
 
 
-@pytest.mark.parametrize("name", ["$x^^y$", os.fsdecode(b"\xff\xfe")])
+@pytest.mark.parametrize("name", ["$x^^y$", os.fsdecode(b"\xff\xfe")], ids=["formula", "bytes"])
 def test_any_name_of_a_folder_is_trained_to_the_end(run, tmp_path, name, capsys):
     run(f"path={tmp_path / name}", "epochs=1")
     folder = tmp_path / name
