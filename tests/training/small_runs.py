@@ -11,7 +11,14 @@ from models.group_transformer import PRESETS
 from training import command_line, settings
 
 IMAGES = 24
-TINY = {"num_channels": 8, "num_heads": 1, "block_sizes": (1,), "crop_per_layer": (3,)}
+TINY = {
+    "num_channels": 8,
+    "num_heads": 1,
+    "block_sizes": (1,),
+    "crop_per_layer": (3,),
+    "norm_type": "LayerNorm",
+    "position_init_scale": 0.0,
+}
 
 
 def make_small(patch: pytest.MonkeyPatch, images: int = IMAGES) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = """
-import resource, sys, torch
+import ctypes, resource, sys, torch
+if hasattr(ctypes.CDLL(None), "prctl"):
+    ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages, which come and go: counts are exact
 from training.allocator import keep_freed_memory
 keeps = sys.argv[1] == "keep" and keep_freed_memory()
 def step():  # several tensors that live at once, as in a network

@@ -10,7 +10,8 @@ from training.errors import UserError
 
 def network(**arguments):
     torch.manual_seed(0)
-    return models.create_model("p4sa", "rotDigits", **arguments).double().eval()
+    options = {"norm_type": "LayerNorm", "position_init_scale": 0.0, **arguments}
+    return models.create_model("p4sa", "rotDigits", **options).double().eval()
 
 
 @pytest.mark.parametrize("attention_type", ["Local", "Global"])

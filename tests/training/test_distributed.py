@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import IMAGES, configuration
+from small_runs import IMAGES, configuration, make_small
 from torch import nn
 
 import training
@@ -64,12 +64,15 @@ def together(tmp_path_factory):
     return folder, torchrun(folder, *runs)
 
 
-@pytest.fixture
-def alone(monkeypatch, tmp_path):
-    """A run of one process on as many images; gives its folder."""
-    from small_runs import make_small
-
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """The network and the images of the processes, whose runs have their names from them."""
     make_small(monkeypatch, ODD)
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A run of one process on as many images; gives its folder."""
 
     def alone(*overrides: str, save_dir: Path = tmp_path) -> Path:
         training.run(configuration(save_dir, *overrides))

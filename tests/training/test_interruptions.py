@@ -87,9 +87,9 @@ def test_a_signal_while_validating_saves_what_was_trained(configure, run, tmp_pa
     run(save_dir := f"save_dir={tmp_path / 'whole'}")
     evaluate = job.Trainer.fit.__globals__["evaluate"]
 
-    def interrupted(model, batches, precision):
+    def interrupted(*args, **kwargs):
         signal.raise_signal(signal.SIGTERM)
-        return evaluate(model, batches, precision)
+        return evaluate(*args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr("training.trainer.evaluate", interrupted)
@@ -178,7 +178,9 @@ def test_a_run_killed_after_its_weights_is_finished(configure, run, monkeypatch,
     assert not (folder / STATE).exists()
 
 
-def test_a_full_disk_is_one_line_and_the_last_state_is_kept(configure, run, at_step, tmp_path):
+def test_a_full_disk_is_one_line_and_the_last_state_is_kept(
+    configure, run, at_step, tmp_path, capsys
+):  # capsys: what is printed goes to no file, whose size would be limited too
     run(f"save_dir={tmp_path / 'whole'}")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     # no file may grow beyond this: the state of the second epoch cannot be written
@@ -224,8 +226,10 @@ def test_the_current_folder_can_be_the_run_folder(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["$x^^y$", os.fsdecode(b"\xff\xfe")], ids=["formula", "bytes"])
-def test_any_name_of_a_folder_is_trained_to_the_end(run, tmp_path, name, capsys):
+def test_any_name_of_a_folder_is_trained_to_the_end(run, tmp_path, name, capsys, caplog):
     run(f"path={tmp_path / name}", "epochs=1")
+    caplog.clear()  # pytest-xdist cannot send these characters
+    capsys.readouterr()
     folder = tmp_path / name
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, METRICS, CONFIG, "curves.png"}
 
