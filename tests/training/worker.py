@@ -57,7 +57,10 @@ def main(folder: str, images: str, runs: str) -> None:
     logging.basicConfig(level=logging.INFO if RANK == "0" else logging.ERROR, format="%(message)s")
     with distributed.processes(torch.device("cpu")):  # one group for all runs
         for run in json.loads(runs):
-            print(RANK, *start(Path(folder), int(images), run), flush=True)
+            code, line = start(Path(folder), int(images), run)
+            sys.stdout.flush()
+            # In one piece: both processes write to the same pipe.
+            os.write(1, f"{RANK} {code} {line}\n".encode())
 
 
 if __name__ == "__main__":
