@@ -49,8 +49,6 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
 
 
 def test_a_run_of_ones_own(tmp_path):
-    torch.manual_seed(0)
-    network = models.create_model("z2cnn", "rotMNIST").eval()
     weights = models.list_pretrained("rotMNIST-z2cnn*")[0]
     network = models.load_model(weights.path.parent)
     assert export_onnx(network, tmp_path / "m.onnx") < 1e-5
