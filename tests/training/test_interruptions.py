@@ -227,9 +227,10 @@ def test_the_current_folder_can_be_the_run_folder(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["$x^^y$", os.fsdecode(b"\xff\xfe")], ids=["formula", "bytes"])
-def test_any_name_of_a_folder_is_trained_to_the_end(run, tmp_path, name, capsys, monkeypatch):
+def test_any_name_of_a_folder_is_trained_to_the_end(run, tmp_path, name, capsys, request):
     # pytest-xdist cannot send such characters: they are not logged, and what is printed is read.
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
+    request.addfinalizer(lambda: logging.disable(logging.NOTSET))
     run(f"path={tmp_path / name}", "epochs=1")
     capsys.readouterr()
     folder = tmp_path / name
