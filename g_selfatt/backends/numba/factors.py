@@ -1,15 +1,17 @@
 """The factors of the softmax for one block of queries, shared by forward and backward.
 
     s[h,g; m,o] = A[g,m,o] + P[h,g,o] + R[h,g,m]      content, position, group
-    p[h,g; m,o] = eA·eP·eR / Z[h,g],   Z = Σ_m eR Σ_o eP·eA,   eA = exp(A − max_{m,o} A), …
+    p[h,g; m,o] = eA·eP·eR / Z[h,g],   Z = Σ_m eR Σ_o eP·eA,   eA = 2^(A − max_{m,o} A), …
 
 (the softmax of Romero & Cordonnier's group self-attention), so that exponentials cost
 |G|²K + |H||G|K + |H||G|² and not |H||G|²K. Where the three maxima belong to different keys, Z can
 underflow; such a (h, g) takes exponentials of s − max_{m,o} s instead, which is the plain softmax.
+Scores are in units of ln 2, since powers of two are cheaper: the query is multiplied with 1 / ln 2.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,16 +22,18 @@ from g_selfatt.backends.numba.contractions import correlate, correlate_table
 from g_selfatt.backends.numba.images import read
 from g_selfatt.backends.numba.lanes import (
     any_below,
-    exponential,
     full,
     inverse,
     larger,
     load,
     multiply_add,
+    power_of_two,
     room,
     spread,
     store,
 )
+
+LN_2 = math.log(2)
 
 
 class Problem(NamedTuple):
@@ -56,7 +60,7 @@ class Scratch(NamedTuple):
     """Room for a unit, and for one of its blocks: there the last axis is the lanes, n the offsets
     in sight."""
 
-    queries: Any  # (c, |G|, length), multiplied with the scale
+    queries: Any  # (c, |G|, length), times scale / ln 2
     keys: Any  # (c, |G|, length)
     values: Any  # (c, |G|, length)
     query: Any  # (|G|, c)
@@ -104,7 +108,7 @@ def make_scratch(problem, lanes):
 @inner
 def read_unit(problem, scratch, unit):
     """Copy query, key and value of one unit."""
-    read(scratch.queries, problem.query, unit, problem.layout, problem.scale)
+    read(scratch.queries, problem.query, unit, problem.layout, problem.scale / LN_2)
     read(scratch.keys, problem.key, unit, problem.layout, 1.0)
     read(scratch.values, problem.value, unit, problem.layout, 1.0)
 
@@ -175,7 +179,7 @@ def compute_factors(problem, scratch, first, offsets):
                 most = larger(most, load(content, (g, m, o)))
         for m in range(elements):
             for o in range(offsets):
-                store(exp_content, (g, m, o), exponential(load(content, (g, m, o)) - most))
+                store(exp_content, (g, m, o), power_of_two(load(content, (g, m, o)) - most))
     for h in range(outputs):
         for g in range(elements):
             most = load(position, (h, g, 0))
@@ -183,12 +187,12 @@ def compute_factors(problem, scratch, first, offsets):
                 most = larger(most, load(position, (h, g, o)))
             row = h * elements + g
             for o in range(offsets):
-                store(exp_position, (row, o), exponential(load(position, (h, g, o)) - most))
+                store(exp_position, (row, o), power_of_two(load(position, (h, g, o)) - most))
             most = load(group, (h, g, 0))
             for m in range(elements):
                 most = larger(most, load(group, (h, g, m)))
             for m in range(elements):
-                store(exp_group, (h, g, m), exponential(load(group, (h, g, m)) - most))
+                store(exp_group, (h, g, m), power_of_two(load(group, (h, g, m)) - most))
 
 
 @inner
@@ -245,7 +249,7 @@ def normalize(scratch, h, g, here, offsets, least):
 
 @inner
 def _joint_softmax(scratch, h, g, here, offsets):
-    """The plain softmax of (h, g): exp(s − max) in the last row of eA, 1/Z as coefficients."""
+    """The plain softmax of (h, g): 2^(s − max) in the last row of eA, 1/Z as coefficients."""
     content, position, group = scratch.content, scratch.position, scratch.group
     exp_content, coefficient = scratch.exp_content, scratch.coefficient
     elements = coefficient.shape[0]
@@ -259,7 +263,7 @@ def _joint_softmax(scratch, h, g, here, offsets):
         r = load(group, (h, g, m))
         for o in range(offsets):
             s = load(content, (g, m, o)) + load(position, (h, g, o)) + r
-            p = exponential(s - most)
+            p = power_of_two(s - most)
             total = total + p
             store(exp_content, (elements, m, o), p)
     for m in range(elements):

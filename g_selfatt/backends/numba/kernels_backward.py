@@ -27,6 +27,7 @@ from g_selfatt.backends.numba.contractions import (
 )
 from g_selfatt.backends.numba.dropout import drop, query_keys
 from g_selfatt.backends.numba.factors import (
+    LN_2,
     compute_factors,
     copy_block,
     look_around,
@@ -49,11 +50,11 @@ from g_selfatt.backends.numba.lanes import (
 
 
 @inner
-def _sum_lanes(target, lanes):
-    """The last axis summed."""
+def _sum_lanes(target, lanes, factor):
+    """factor · the sum over the last axis."""
     flat, rows = target.reshape(-1), lanes.reshape(-1, lanes.shape[-1])
     for i in range(flat.size):
-        flat[i] = rows[i].sum()
+        flat[i] = rows[i].sum() * factor
 
 
 @inner
@@ -216,12 +217,13 @@ def _compile(digest: int) -> Callable:
             if wants_query:
                 write(d_query, d_queries, unit, 0, problem.layout, start, end, problem.scale)
             if wants_key:
-                write(d_key, d_keys, unit, part, problem.layout, 0, length, 1.0)
+                write(d_key, d_keys, unit, part, problem.layout, 0, length, LN_2)
             if wants_value:
                 write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
             if wants_scores:
-                _sum_lanes(d_table[part, unit], tables)
-                _sum_lanes(d_embedding[part, unit], embeddings)
+                factor = dtype.type(LN_2)
+                _sum_lanes(d_table[part, unit], tables, factor)
+                _sum_lanes(d_embedding[part, unit], embeddings, factor)
         return digest
 
     return compile_kernel(backward)

@@ -1,0 +1,29 @@
+"""The arithmetic on registers that the compiled CPU kernels are written in."""
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba")
+
+from g_selfatt.backends.numba.lanes import BYTES, load, power_of_two, store  # noqa: E402
+
+
+@numba.njit
+def _powers_of_two(numbers, lanes):
+    out = np.empty_like(numbers)
+    for i in range(0, len(numbers), lanes):
+        store(out, (i,), power_of_two(load(numbers, (i,))))
+    return out
+
+
+@pytest.mark.parametrize(("dtype", "lowest"), [(np.float32, -126), (np.float64, -1022)])
+def test_powers_of_two_are_within_two_units_in_the_last_place(dtype, lowest):
+    lanes = BYTES // np.dtype(dtype).itemsize
+    numbers = np.concatenate([np.linspace(lowest, 0, 2**14), np.linspace(-2, 0, 2**14)])
+    numbers = numbers.astype(dtype)
+    expected = np.exp2(numbers.astype(np.longdouble))
+    units = np.abs(_powers_of_two(numbers, lanes) - expected) / np.spacing(expected.astype(dtype))
+    assert units.max() < 2
+    special = np.array([0, -1, lowest, lowest - 1, -np.inf, np.nan] * lanes, dtype)
+    expected = np.array([1, 0.5, 2.0**lowest, 0, 0, np.nan] * lanes, dtype)
+    np.testing.assert_array_equal(_powers_of_two(special, lanes), expected)
