@@ -122,8 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
             kernel.reports.clear()
         try:
             call = launch.Call(q, k, v, table, embedding, index, seed, 0.2, rate)
-            out, normalizer = call.forward()
-            call.backward(out, normalizer, [True] * 5)
+            out, lse = call.forward()
+            call.backward(out, lse, [True] * 5)
         except Exception as error:  # the compiler's, of any kind
             failed = True
             print(f"{case:12} FAIL {type(error).__name__}: {error}")

@@ -1,9 +1,9 @@
-"""The sizes of the kernels' tiles, all of them: powers of two, as Triton wants.
+"""The sizes of the kernels' tiles: powers of two, as Triton requires.
 
 A tile is (first axis, second axis, lanes). The first axis is a whole group, since it is summed
-over; the second is cut so that a lane holds no more scores than its registers do: 255, which also
-hold what the sums over channels have in flight. Found by `tests.gpu.compile_kernels`, which shows
-what no longer fits; not by time, which has not been measured.
+over. The second is cut so that the scores of a lane fit its 255 registers, beside the operands of
+the sums over channels. The sizes were chosen with `tests.gpu.compile_kernels`, which counts
+registers; their time on a GPU has not been measured.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MOST_CHANNELS = 128
 
 
 def power_of_two(n: int) -> int:
-    """The least one that is at least n."""
+    """The smallest power of two that is at least n."""
     return 1 << max(n - 1, 0).bit_length()
 
 
 def part_of(elements: int, whole: int, scores: int = SCORES) -> int:
-    """How many of some elements a tile takes at once beside a whole axis."""
+    """The length of a tile's second axis, beside a first axis of length `whole`."""
     return min(power_of_two(elements), max(1, scores // power_of_two(whole)))

@@ -6,11 +6,11 @@ from g_selfatt.backends.triton.parts import (
     at,
     axis,
     contract,
-    count_visits,
+    count_neighbours,
     group_scores,
     keep,
     kernel,
-    meet,
+    neighbour,
     per_lane,
     scores,
     softmax_key,
@@ -49,17 +49,17 @@ def forward_kernel(
     out, out_b, out_n, out_c, out_g, out_p,
     table,  # (h, d, offsets) float32
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normalizer,  # out: (u, h, g, pixels), log₂ Σ 2^s
+    lse,  # out: (u, h, g, pixels), log₂ Σ 2^s
     seed, threshold, boost, scale, channels, depth,
     heads, outputs, elements, height, width, tiles,
     C: tl.constexpr, D: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr,
-    EVERY_PAIR: tl.constexpr, GROUP: tl.constexpr, DROPOUT: tl.constexpr,
+    WHOLE_IMAGE: tl.constexpr, GROUP: tl.constexpr, DROPOUT: tl.constexpr,
     CHANNELS: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """out[h,i] = Σ_{m,j} (Σ_g softmax s) v[m,j]: tiles (g, m, i), m in parts of KEYS.
 
-    One program for each (u, tile of pixels, h). It computes the scores twice, for the normalizers
-    and for the weights: only after all normalizers can the sum over g go before the values.
+    One program for each (u, tile of pixels, h). It computes the scores twice, for the log-sum-exps
+    and for the weights: the sum over g precedes the values, and needs the log-sum-exp of every g.
     """
     pid = tl.program_id(0)
     h, tile, unit = pid % outputs, (pid // outputs) % tiles, pid // (outputs * tiles)
@@ -67,7 +67,7 @@ def forward_kernel(
     own, real = axis(tile * BLOCK, pixels, 2, BLOCK)
     g, real_g = axis(0, elements, 0, QUERIES)
     channel, real_channel = axis(0, C, 0, CHANNELS)
-    count, top = count_visits(tile * BLOCK, height, width, K_H, EVERY_PAIR, K_W, BLOCK)
+    count, top = count_neighbours(tile * BLOCK, height, width, K_H, WHOLE_IMAGE, K_W, BLOCK)
     query = at(q + unit_offset(unit, heads, q_b, q_n) + g * q_g, own, q_p)
     keys = k + unit_offset(unit, heads, k_b, k_n)
     values = v + unit_offset(unit, heads, v_b, v_n)
@@ -78,7 +78,7 @@ def forward_kernel(
         m, real_m = axis(m_0, elements, 1, KEYS)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = meet(n, top, own, height, width, 1, K_H, K_W, EVERY_PAIR)
+            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
             s = scores(
                 query, q_c, at(keys + m * k_g, other, k_p), k_c,
                 at(positions, offset, 1), K_H * K_W,
@@ -88,11 +88,11 @@ def forward_kernel(
             total = total * tl.exp2(highest - higher)
             total += tl.sum(tl.exp2(s - higher), axis=1, keep_dims=True)
             highest = higher
-    logarithm = highest + tl.log2(total)
-    place = softmax_pointers(normalizer, unit, h, g, own, outputs, elements, pixels)
-    tl.store(place, logarithm, mask=real & real_g)
-    # From here on the two factors of the normalizer and not their logarithm, which has lost the
-    # last digits of the sum where scores are large. The weights of no element are 0.
+    lse_i = highest + tl.log2(total)
+    place = softmax_pointers(lse, unit, h, g, own, outputs, elements, pixels)
+    tl.store(place, lse_i, mask=real & real_g)
+    # The weights use the maximum and the sum, not the lse, which rounds the sum away where scores
+    # are large. Elements g that do not exist get the weight 0.
     highest = tl.where(real_g, highest, float("inf"))
     share = 1 / total
 
@@ -103,7 +103,7 @@ def forward_kernel(
         m, real_m = axis(m_0, elements, 1, KEYS)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = meet(n, top, own, height, width, 1, K_H, K_W, EVERY_PAIR)
+            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
             s = scores(
                 query, q_c, at(keys + m * k_g, other, k_p), k_c,
                 at(positions, offset, 1), K_H * K_W,

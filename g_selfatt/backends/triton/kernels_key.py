@@ -6,15 +6,15 @@ from g_selfatt.backends.triton.parts import (
     at,
     axis,
     contract,
-    count_visits,
+    count_neighbours,
     group_scores,
     kernel,
-    meet,
+    mask_weights,
+    neighbour,
     per_lane,
     scores,
     softmax_key,
     softmax_pointers,
-    spread,
     unit_offset,
 )
 
@@ -29,11 +29,11 @@ def key_kernel(
     dv, dv_b, dv_n, dv_c, dv_g, dv_p,
     table,  # (h, d, offsets) float32
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normalizer, inner,  # (u, h, g, pixels)
+    lse, delta,  # (u, h, g, pixels)
     seed, threshold, boost, scale, natural_scale, channels, depth,
     heads, outputs, elements, height, width, tiles,
     C: tl.constexpr, D: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr,
-    EVERY_PAIR: tl.constexpr, GROUP: tl.constexpr, DROPOUT: tl.constexpr,
+    WHOLE_IMAGE: tl.constexpr, GROUP: tl.constexpr, DROPOUT: tl.constexpr,
     CHANNELS: tl.constexpr, OUTPUTS: tl.constexpr, QUERIES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """dk and dv: the lanes are keys j, their queries i with i + δ = j; tiles (h, g, j).
@@ -46,8 +46,8 @@ def key_kernel(
     own, real = axis(tile * BLOCK, pixels, 2, BLOCK)
     g, real_g = axis(0, elements, 1, QUERIES)
     channel, real_channel = axis(0, C, 0, CHANNELS)
-    across, real_across = axis(0, C, 1, CHANNELS)  # channels, where h is summed over
-    count, top = count_visits(tile * BLOCK, height, width, K_H, EVERY_PAIR, K_W, BLOCK)
+    across, real_across = axis(0, C, 1, CHANNELS)  # channels along the axis that is not h
+    count, top = count_neighbours(tile * BLOCK, height, width, K_H, WHOLE_IMAGE, K_W, BLOCK)
     queries = q + unit_offset(unit, heads, q_b, q_n)
     key = at(k + unit_offset(unit, heads, k_b, k_n) + m * k_g, own, k_p)
     value = at(v + unit_offset(unit, heads, v_b, v_n) + m * v_g, own, v_p)
@@ -61,7 +61,7 @@ def key_kernel(
         if DROPOUT:
             softmax = softmax_key(tl.load(seed), unit, h, g, outputs, elements)
         for n in range(count):
-            other, offset, seen = meet(n, top, own, height, width, -1, K_H, K_W, EVERY_PAIR)
+            other, offset, seen = neighbour(n, top, own, height, width, -1, K_H, K_W, WHOLE_IMAGE)
             by_group = group_scores(
                 group, index, unit, h, g, m, other, elements, rows, pixels, GROUP
             )
@@ -70,14 +70,14 @@ def key_kernel(
                 at(positions, offset, 1), K_H * K_W,
                 by_group, seen & real_g & real_h, scale, channels, depth, D,
             )  # fmt: skip
-            place = softmax_pointers(normalizer, unit, h, g, other, outputs, elements, pixels)
+            place = softmax_pointers(lse, unit, h, g, other, outputs, elements, pixels)
             p = tl.exp2(s - tl.load(place))
             d_weight = contract(at(d_outs + h * do_g, other, do_p), do_c, value, v_c, channels)
             d_weight *= boost
-            weight, product = spread(
+            weight, product = mask_weights(
                 p, d_weight, softmax, other, m, offset, threshold, K_H * K_W, DROPOUT
             )
-            place = softmax_pointers(inner, unit, h, g, other, outputs, elements, pixels)
+            place = softmax_pointers(delta, unit, h, g, other, outputs, elements, pixels)
             ds = product - p * tl.load(place)
             d_out = tl.load(at(d_outs + (across * do_c + h * do_g), other, do_p)).to(tl.float32)
             weight = tl.sum(weight, axis=1, keep_dims=True)  # (h, 1, j)

@@ -1,11 +1,11 @@
-"""The backward kernels: everything recomputed from the inputs and the normalizers.
+"""The backward kernels: everything recomputed from the inputs and the log-sum-exps.
 
 dW[h; m,o] = dO[h]·v[m,j]            D[h,g] = Σ_{m,o} p·mask·dW
 ds[h,g; m,o] = p·(mask·dW − D)       dv[m,j] = Σ_{h,o} (Σ_g p·mask)·dO[h]
 dq = Σ ds·(k + P + E)                dk = Σ ds·q,   dP = Σ ds·q,   dE = Σ ds·q
 
-Each sum belongs to one program, so there are no atomics and every run gives the same bits; what
-many programs contribute to, P and E, they write side by side, for a sum in a fixed order.
+One program computes each sum, without atomics, so every run gives the same bits. Many programs
+contribute to dP and dE: they write their parts side by side, to be summed in a fixed order.
 """
 
 import triton.language as tl
@@ -14,15 +14,15 @@ from g_selfatt.backends.triton.parts import (
     at,
     axis,
     contract,
-    count_visits,
+    count_neighbours,
     group_scores,
     kernel,
-    meet,
+    mask_weights,
+    neighbour,
     per_lane,
     scores,
     softmax_key,
     softmax_pointers,
-    spread,
     unit_offset,
 )
 
@@ -37,13 +37,13 @@ def query_kernel(
     table,  # (h, d, offsets) float32
     embedding,  # (rows, e) float32
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normalizer,  # (u, h, g, pixels)
-    inner,  # out: D (u, h, g, pixels)
+    lse,  # (u, h, g, pixels)
+    delta,  # out: D (u, h, g, pixels)
     d_embedding,  # out: (u, tile, g, part of m, rows, e)
     seed, threshold, boost, scale, natural_scale, channels, depth,
     heads, outputs, elements, height, width, tiles,
     C: tl.constexpr, D: tl.constexpr, E: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr,
-    EVERY_PAIR: tl.constexpr, GROUP: tl.constexpr, DROPOUT: tl.constexpr,
+    WHOLE_IMAGE: tl.constexpr, GROUP: tl.constexpr, DROPOUT: tl.constexpr,
     CHANNELS: tl.constexpr, EMBEDDED: tl.constexpr,
     OUTPUTS: tl.constexpr, KEYS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -56,50 +56,50 @@ def query_kernel(
     pixels = height * width
     own, real = axis(tile * BLOCK, pixels, 2, BLOCK)
     h, real_h = axis(0, outputs, 0, OUTPUTS)
-    across, real_across = axis(0, outputs, 1, OUTPUTS)  # the same, where it is summed over
+    across, real_across = axis(0, outputs, 1, OUTPUTS)  # h along the axis of the sum
     channel, real_channel = axis(0, C, 0, CHANNELS)
-    count, top = count_visits(tile * BLOCK, height, width, K_H, EVERY_PAIR, K_W, BLOCK)
+    count, top = count_neighbours(tile * BLOCK, height, width, K_H, WHOLE_IMAGE, K_W, BLOCK)
     query = at(q + unit_offset(unit, heads, q_b, q_n) + g * q_g, own, q_p)
     keys = k + unit_offset(unit, heads, k_b, k_n)
     values = v + unit_offset(unit, heads, v_b, v_n)
     d_out = at(do + unit_offset(unit, heads, do_b, do_n) + h * do_g, own, do_p)
     encodings = per_lane(table + (across * D + channel) * (K_H * K_W), own, pixels)
     positions = per_lane(table + h * (D * K_H * K_W), own, pixels)
-    # The weights of no element are 0.
-    logarithm = tl.where(
+    # Elements h that do not exist get the weight 0.
+    lse_i = tl.where(
         real_h,
-        tl.load(softmax_pointers(normalizer, unit, h, g, own, outputs, elements, pixels)),
+        tl.load(softmax_pointers(lse, unit, h, g, own, outputs, elements, pixels)),
         float("inf"),
     )
     softmax = tl.zeros([OUTPUTS, 1, 1], tl.uint32)
     if DROPOUT:
         softmax = softmax_key(tl.load(seed), unit, h, g, outputs, elements)
 
-    weighted = tl.zeros([OUTPUTS, 1, BLOCK], tl.float32)  # D
+    delta_i = tl.zeros([OUTPUTS, 1, BLOCK], tl.float32)  # D
     total = tl.zeros([OUTPUTS, 1, BLOCK], tl.float32)
     for m_0 in range(0, elements, KEYS):
         m, real_m = axis(m_0, elements, 1, KEYS)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = meet(n, top, own, height, width, 1, K_H, K_W, EVERY_PAIR)
+            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
             s = scores(
                 query, q_c, at(keys + m * k_g, other, k_p), k_c,
                 at(positions, offset, 1), K_H * K_W,
                 by_group, seen & real_m, scale, channels, depth, D,
             )  # fmt: skip
-            p = tl.exp2(s - logarithm)
+            p = tl.exp2(s - lse_i)
             d_weight = contract(d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels)
             d_weight *= boost
-            weight, product = spread(
+            weight, product = mask_weights(
                 p, d_weight, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT
             )
-            weighted += tl.sum(product, axis=1, keep_dims=True)
+            delta_i += tl.sum(product, axis=1, keep_dims=True)
             total += tl.sum(p, axis=1, keep_dims=True)
-    # The weights sum to 1 but for the rounding of the normalizer. Divided out, the gradients of
-    # their scores sum to 0; else large queries would multiply what is left.
-    weighted = weighted / tl.where(real_h, total, 1.0)
-    place = softmax_pointers(inner, unit, h, g, own, outputs, elements, pixels)
-    tl.store(place, weighted, mask=real & real_h)
+    # The weights sum to 1 up to the rounding of the lse. Dividing by their sum makes the gradients
+    # of the scores sum to 0. Large queries would multiply a remainder.
+    delta_i = delta_i / tl.where(real_h, total, 1.0)
+    place = softmax_pointers(delta, unit, h, g, own, outputs, elements, pixels)
+    tl.store(place, delta_i, mask=real & real_h)
 
     gradient = tl.zeros([CHANNELS, 1, BLOCK], tl.float32)
     for m_0 in range(0, elements, KEYS):
@@ -107,19 +107,19 @@ def query_kernel(
         d_group = tl.zeros([OUTPUTS, KEYS, BLOCK], tl.float32)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = meet(n, top, own, height, width, 1, K_H, K_W, EVERY_PAIR)
+            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
             s = scores(
                 query, q_c, at(keys + m * k_g, other, k_p), k_c,
                 at(positions, offset, 1), K_H * K_W,
                 by_group, seen & real_m, scale, channels, depth, D,
             )  # fmt: skip
-            p = tl.exp2(s - logarithm)
+            p = tl.exp2(s - lse_i)
             d_weight = contract(d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels)
             d_weight *= boost
-            weight, product = spread(
+            weight, product = mask_weights(
                 p, d_weight, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT
             )  # fmt: skip
-            ds = product - p * weighted
+            ds = product - p * delta_i
             key = tl.load(at(keys + (channel * k_c + m * k_g), other, k_p)).to(tl.float32)
             d_content = tl.sum(ds, axis=0, keep_dims=True)  # (1, m, i)
             gradient += tl.sum(d_content * key, axis=1, keep_dims=True)

@@ -8,11 +8,11 @@ from g_selfatt.backends.triton.parts import (
     contract,
     group_scores,
     kernel,
+    mask_weights,
     per_lane,
     scores,
     softmax_key,
     softmax_pointers,
-    spread,
     unit_offset,
 )
 
@@ -26,7 +26,7 @@ def table_kernel(
     table,  # (h, d, offsets) float32
     d_table,  # out: (split, h, d, offsets)
     group, index, rows,  # (u, g, rows, pixels), (h, g, m); unused in lifting
-    normalizer, inner,  # (u, h, g, pixels)
+    lse, delta,  # (u, h, g, pixels)
     seed, threshold, boost, scale, natural_scale, channels, depth,
     units, heads, outputs, elements, height, width, splits,
     C: tl.constexpr, D: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr,
@@ -35,8 +35,8 @@ def table_kernel(
 ):  # fmt: skip
     """dP of one (h, δ), summed over units and pixels: tiles (g, m, i), m in parts of KEYS.
 
-    One program for each (split, h, δ); the splits share out the tiles. The lanes are the queries
-    that have a key at δ, a rectangle of the image, so none idles.
+    One program for each (split, h, δ); the splits share the tiles. The lanes are the queries that
+    have a key at δ, a rectangle of the image, so no lane idles.
     """
     pid = tl.program_id(0)
     offset, h, split = pid % (K_H * K_W), pid // (K_H * K_W) % outputs, pid // (K_H * K_W * outputs)
@@ -60,10 +60,10 @@ def table_kernel(
         values = v + unit_offset(unit, heads, v_b, v_n)
         d_out = at(do + unit_offset(unit, heads, do_b, do_n) + h * do_g, own, do_p)
         positions = per_lane(table + (h * (D * K_H * K_W) + offset), own, pixels)
-        place = softmax_pointers(normalizer, unit, h, g, own, outputs, elements, pixels)
-        logarithm = tl.load(place)
-        place = softmax_pointers(inner, unit, h, g, own, outputs, elements, pixels)
-        weighted = tl.load(place)
+        place = softmax_pointers(lse, unit, h, g, own, outputs, elements, pixels)
+        lse_i = tl.load(place)
+        place = softmax_pointers(delta, unit, h, g, own, outputs, elements, pixels)
+        delta_i = tl.load(place)
         softmax = tl.zeros([QUERIES, 1, 1], tl.uint32)
         if DROPOUT:
             softmax = softmax_key(tl.load(seed), unit, h, g, outputs, elements)
@@ -75,13 +75,13 @@ def table_kernel(
                 query, q_c, at(keys + m * k_g, other, k_p), k_c, positions, K_H * K_W,
                 by_group, real & real_g & real_m, scale, channels, depth, D,
             )  # fmt: skip
-            p = tl.exp2(s - logarithm)
+            p = tl.exp2(s - lse_i)
             d_weight = contract(d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels)
             d_weight *= boost
-            weight, product = spread(
+            weight, product = mask_weights(
                 p, d_weight, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT
             )
-            d_position += tl.sum(product - p * weighted, axis=1, keep_dims=True)
+            d_position += tl.sum(product - p * delta_i, axis=1, keep_dims=True)
         by_channel = tl.load(at(queries + d * q_c, own, q_p)).to(tl.float32)  # (g, d, i)
         gradient += tl.sum(d_position * by_channel, axis=0, keep_dims=True)
     total = tl.sum(gradient, axis=2, keep_dims=True) * natural_scale

@@ -25,8 +25,10 @@ OPTIONS = {"num_warps": 1, "num_stages": 1, "enable_fp_fusion": True}
 
 
 def image_like(query: Tensor, elements: int, dtype: torch.dtype) -> Tensor:
-    """Room for ``(B, heads, c, elements, H, W)``, the heads inside the channels where the query's
-    are: then the projections' view of it costs no copy."""
+    """An empty tensor ``(B, heads, c, elements, H, W)``, heads and channels ordered as the query's.
+
+    The output projection then views it without a copy.
+    """
     batch, heads, channels, _, *size = query.shape
     if query.stride(1) < query.stride(2):
         shape = (batch, channels, heads, elements, *size)
@@ -40,7 +42,7 @@ def flat(image: Tensor) -> Tensor:
 
 
 class Call:
-    """The inputs as the kernels take them."""
+    """The inputs of one call, as the kernels take them."""
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Call:
         self.table = table.to(torch.float32).contiguous()
         self.scale, self.scale_2 = scale, scale * math.log2(math.e)
         self.grouped = embedding is not None
-        none = self.table  # some pointer, never followed
+        none = self.table  # any valid pointer; never read
         self.embedding = none if embedding is None else embedding.to(torch.float32).contiguous()
         self.index = none if index is None else index.contiguous()
         self.rows, self.depth = self.embedding.shape[:2] if self.grouped else (1, 1)
@@ -84,7 +86,7 @@ class Call:
             "DROPOUT": dropped,
             "BLOCK": LANES,
         }
-        self.every_pair = self.window == (2 * self.height - 1, 2 * self.width - 1)
+        self.whole_image = self.window == (2 * self.height - 1, 2 * self.width - 1)
         self.group = self._group_scores()
 
     def _group_scores(self) -> Tensor:
@@ -118,42 +120,42 @@ class Call:
         return (self.group, self.index, self.rows)
 
     def per_softmax(self) -> Tensor:
-        """Room for one number of each softmax, ``(units, h, g, pixels)``."""
+        """An empty tensor with one number for each softmax, ``(units, h, g, pixels)``."""
         shape = (self.units, self.outputs, self.elements, self.pixels)
         return self.query.new_empty(shape, dtype=torch.float32)
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """The output and its normalizers."""
+        """The output and its log-sum-exps."""
         out = image_like(self.query, self.outputs, self.query.dtype)
-        normalizer = self.per_softmax()
+        lse = self.per_softmax()
         forward_kernel[(self.units * self.tiles * self.outputs,)](
             *(part for image in self.images for part in described(image)),
             *described(flat(out)),
             self.table,
             *self._group_arguments,
-            normalizer,
+            lse,
             *self.random,
             *(self.scale_2, self.channels, self.table.shape[1]),
             *self._sizes,
-            EVERY_PAIR=self.every_pair,
+            WHOLE_IMAGE=self.whole_image,
             QUERIES=power_of_two(self.elements),
             KEYS=part_of(self.elements, self.elements),
             **self._tile(),
         )
-        return out, normalizer
+        return out, lse
 
-    def backward(self, d_out: Tensor, normalizer: Tensor, wanted: list[bool]) -> list[Tensor]:
+    def backward(self, d_out: Tensor, lse: Tensor, wanted: list[bool]) -> list[Tensor]:
         """The gradients of query, key, value, table and embedding; empty where not wanted.
 
-        The key's and the table's need D, which the query's kernel computes, and so does it run for
-        them; the value's comes with the key's.
+        The query's kernel always runs, since the other kernels need D, which it computes. The
+        gradients of key and value come from one kernel.
         """
         images = [*self.images, flat(d_out)]
         arguments = [part for image in images for part in described(image)]
         d_query, d_key, d_value = (
             image_like(self.query, self.elements, dtype) for dtype in self.dtypes[:3]
         )
-        inner = self.per_softmax()
+        delta = self.per_softmax()
         parts = part_of(self.elements, self.outputs, SCORES_OF_GRADIENTS)
         d_embedding = self.query.new_empty(
             (self.units, self.tiles, self.elements, -(-self.elements // parts))
@@ -167,12 +169,12 @@ class Call:
             self.table,
             self.embedding,
             *self._group_arguments,
-            *(normalizer, inner, d_embedding),
+            *(lse, delta, d_embedding),
             *options,
             *self._sizes,
             E=self.depth,
             EMBEDDED=power_of_two(self.depth),
-            EVERY_PAIR=self.every_pair,
+            WHOLE_IMAGE=self.whole_image,
             OUTPUTS=power_of_two(self.outputs),
             KEYS=parts,
             **self._tile(),
@@ -184,15 +186,15 @@ class Call:
                 *described(flat(d_value)),
                 self.table,
                 *self._group_arguments,
-                *(normalizer, inner),
+                *(lse, delta),
                 *options,
                 *self._sizes,
-                EVERY_PAIR=self.every_pair,
+                WHOLE_IMAGE=self.whole_image,
                 OUTPUTS=part_of(self.outputs, self.elements, SCORES_OF_GRADIENTS),
                 QUERIES=power_of_two(self.elements),
                 **self._tile(),
             )
-        d_table = self._table_gradient(arguments, normalizer, inner, options, wanted[3])
+        d_table = self._table_gradient(arguments, lse, delta, options, wanted[3])
         gradients = [d_query, d_key, d_value, d_table, d_embedding.sum((0, 1, 2, 3))]
         return [
             gradient.to(dtype) if wants else gradient.new_empty(0, dtype=dtype)
@@ -202,8 +204,8 @@ class Call:
     def _table_gradient(
         self,
         arguments: list[Any],
-        normalizer: Tensor,
-        inner: Tensor,
+        lse: Tensor,
+        delta: Tensor,
         options: tuple[Any, ...],
         wanted: bool,
     ) -> Tensor:
@@ -219,7 +221,7 @@ class Call:
             *arguments,
             *(self.table, d_table),
             *self._group_arguments,
-            *(normalizer, inner),
+            *(lse, delta),
             *options,
             *(self.units, *self._sizes[:5], splits),
             DEPTH=power_of_two(depth),

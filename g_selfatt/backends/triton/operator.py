@@ -44,7 +44,7 @@ def attend(inputs: AttentionInputs) -> Tensor:
     "g_selfatt::triton_attention", mutates_args=(), schema=f"({INPUTS}) -> (Tensor, Tensor)"
 )
 def _forward(query: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
-    """The output ``(B, heads, c, |H|, H, W)`` and the normalizers ``(B·heads, |H|, G, H·W)``."""
+    """The output ``(B, heads, c, |H|, H, W)`` and the log-sum-exps ``(B·heads, |H|, G, H·W)``."""
     if query.numel() == 0:
         return _allocate(query, *others)
     with torch.cuda.device_of(query):
@@ -62,24 +62,22 @@ def _allocate(query: Tensor, key: Tensor, value: Tensor, table: Tensor, *others:
 @torch.library.custom_op(
     "g_selfatt::triton_attention_backward",
     mutates_args=(),
-    schema=f"(Tensor d_out, Tensor normalizer, bool[] wanted, {INPUTS}) -> Tensor[]",
+    schema=f"(Tensor d_out, Tensor lse, bool[] wanted, {INPUTS}) -> Tensor[]",
 )
-def _backward(d_out: Tensor, normalizer: Tensor, wanted: list[bool], *inputs: Any) -> list[Tensor]:
+def _backward(d_out: Tensor, lse: Tensor, wanted: list[bool], *inputs: Any) -> list[Tensor]:
     """The gradients of query, key, value, table and, if there is one, embedding.
 
     Empty, ``(0,)``, where not wanted.
     """
     if d_out.numel() == 0:
-        return [
-            gradient.zero_() for gradient in _allocate_gradients(d_out, normalizer, wanted, *inputs)
-        ]
+        return [gradient.zero_() for gradient in _allocate_gradients(d_out, lse, wanted, *inputs)]
     with torch.cuda.device_of(d_out):
-        return Call(*inputs).backward(d_out, normalizer, wanted)
+        return Call(*inputs).backward(d_out, lse, wanted)
 
 
 @_backward.register_fake
 def _allocate_gradients(
-    d_out: Tensor, normalizer: Tensor, wanted: list[bool], *inputs: Any
+    d_out: Tensor, lse: Tensor, wanted: list[bool], *inputs: Any
 ) -> list[Tensor]:
     query = inputs[0]
     gradients = [image_like(query, query.shape[3], image.dtype) for image in inputs[:3]] + [
@@ -105,9 +103,9 @@ def _differentiate(ctx: Any, d_out: Tensor, _: Any) -> tuple[Tensor | None, ...]
             "create_graph=True: the Triton attention has no second derivatives, "
             "choose backend='reference' for them"
         )
-    *inputs, normalizer = ctx.saved_tensors
+    *inputs, lse = ctx.saved_tensors
     wanted = list(ctx.needs_input_grad[:5])
-    computed = _backward(d_out, normalizer, wanted, *inputs, *ctx.options)
+    computed = _backward(d_out, lse, wanted, *inputs, *ctx.options)
     gradients = [
         gradient if wants else None for gradient, wants in zip(computed, wanted, strict=False)
     ]

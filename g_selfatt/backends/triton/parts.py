@@ -1,8 +1,8 @@
-"""What the kernels share: scores, the pixels that a tile meets, and the mask of the dropout.
+"""What the kernels share: scores, the neighbours of a tile of pixels, and the mask of the dropout.
 
 A program is one warp with one pixel per lane. All of its tensors have three axes, the last of which
-is the pixels; the first two lie in registers, so that no sum but those over pixels leaves a lane,
-and nothing needs shared memory. An axis that does not matter has length 1 and is broadcast.
+is the pixels. The first two lie in registers: only sums over pixels leave a lane, and nothing needs
+shared memory. An axis that does not matter has length 1 and is broadcast.
 
 Scores carry a factor log₂e, which makes exp an exp2: the name `scale` includes it in all kernels.
 """
@@ -32,9 +32,9 @@ def unit_offset(unit, heads, stride_b, stride_n):
 
 @triton.jit
 def axis(start, count, AXIS: tl.constexpr, LENGTH: tl.constexpr):
-    """`start` … `start + LENGTH − 1` along an axis, the excess repeating the last; which are real.
+    """`start` … `start + LENGTH − 1` along an axis, clamped to `count − 1`; which of them are real.
 
-    Repetition instead of masks: what is read twice is real, and only stores and sums need care.
+    Clamping replaces masks on loads: every address is valid. Stores and sums mask what is not real.
     """
     i = start + tl.arange(0, LENGTH)
     if AXIS == 0:
@@ -48,11 +48,11 @@ def axis(start, count, AXIS: tl.constexpr, LENGTH: tl.constexpr):
 
 @triton.jit
 def at(pointers, pixel, stride):
-    """Pointers to these pixels, which lie side by side, as Triton is told.
+    """Pointers to these pixels, with the hint that they are contiguous.
 
-    It need not be true, and gives no wider loads, since nothing is known of the alignment. It makes
-    all versions of Triton put the lanes along the pixels; without, some put them along another axis
-    for each load, and what is loaded crosses lanes through shared memory.
+    The hint need not be true: the alignment is unknown, so it gives no wider loads. It makes all
+    versions of Triton put the lanes along the pixels. Without it, some put the lanes of a load on
+    another axis, and its values cross lanes through shared memory.
     """
     return tl.max_contiguous(pointers + pixel * stride, [1, 1, 32])
 
@@ -79,8 +79,8 @@ def scores(
 ):  # fmt: skip
     """q·k + q[:d]·P + q[c−e:]·E, times the scale, −∞ where not seen.
 
-    The content is computed over the elements g and m only, the position over h and g only, as far
-    as the tile has these axes: the pointers' shapes say so.
+    The shapes of the pointers decide over which axes a product is computed: the content over g and
+    m, the position over h and g.
     """
     s = contract(q, q_c, k, k_c, channels)
     if D > 0:
@@ -104,43 +104,42 @@ def group_scores(
 
 @triton.jit
 def softmax_pointers(base, unit, h, g, pixel, outputs, elements, pixels):
-    """Where (unit, h, g, pixel) lies in what there is once for each softmax."""
+    """Pointers into a tensor with one number for each softmax: ``(unit, h, g, pixel)``."""
     start = unit.to(tl.int64) * outputs * elements * pixels
     return at(base + start + (h * elements + g) * pixels, pixel, 1)
 
 
 @triton.jit
-def count_visits(
-    first, height, width, K_H: tl.constexpr, EVERY_PAIR: tl.constexpr, K_W: tl.constexpr,
+def count_neighbours(
+    first, height, width, K_H: tl.constexpr, WHOLE_IMAGE: tl.constexpr, K_W: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The displacements that the tile's pixels can meet: how many, and the topmost row of them.
+    """The number of displacements to neighbours of the tile's pixels, and the topmost row of them.
 
-    Where every pair of pixels meets, pixels are counted instead of displacements, of which there
-    are four times as many.
+    If the window is the whole image, pixels are counted: displacements are four times as many.
     """
     last = tl.minimum(first + BLOCK, height * width) - 1
     top = tl.maximum(-(K_H // 2), -(last // width))
     bottom = tl.minimum(K_H // 2, height - 1 - first // width)
     count = (bottom - top + 1) * K_W
-    if EVERY_PAIR:
+    if WHOLE_IMAGE:
         count = height * width
     return count, top
 
 
 @triton.jit
-def meet(
+def neighbour(
     n, top, own, height, width, SIGN: tl.constexpr,
-    K_H: tl.constexpr, K_W: tl.constexpr, EVERY_PAIR: tl.constexpr,
+    K_H: tl.constexpr, K_W: tl.constexpr, WHOLE_IMAGE: tl.constexpr,
 ):  # fmt: skip
-    """The n-th pixel that each lane's own meets, the offset in the table, and whether it exists.
+    """The n-th neighbour of each lane's own pixel, its offset in the table, and whether it exists.
 
-    SIGN is 1 where the own pixel is the query and −1 where it is the key. A pixel that does not
-    exist is replaced by the own one, which is in every window: what is read there and multiplied
-    with 0 is then no NaN that the lane would not have met anyway.
+    SIGN is 1 if the own pixel is the query and −1 if it is the key. Outside the image, the own
+    pixel replaces the neighbour. Its value is multiplied by 0. A NaN in it reaches the result
+    anyway, since a pixel is in its own window.
     """
     y, x = own // width, own % width
-    if EVERY_PAIR:
+    if WHOLE_IMAGE:
         dy, dx = n // width - y, n % width - x
     else:
         dy, dx = top + n // K_W, n % K_W - K_W // 2
@@ -160,7 +159,7 @@ def mix(bits):
 
 @triton.jit
 def softmax_key(seed, unit, h, g, outputs, elements):
-    """A hash of the seed and of which softmax it is, its pixel apart."""
+    """A hash of the seed, the unit, h and g; `keep` adds the pixel."""
     row = (unit * outputs + h) * elements + g
     high = (seed >> 32).to(tl.uint32)
     return mix(mix(row.to(tl.uint32) + seed.to(tl.uint32)) ^ high)
@@ -168,11 +167,11 @@ def softmax_key(seed, unit, h, g, outputs, elements):
 
 @triton.jit
 def keep(softmax, query_pixel, m, offset, threshold, OFFSETS: tl.constexpr):
-    """Which weights survive the dropout: a hash of the weight's place, the same in every kernel.
+    """The weights that dropout keeps: a hash of the weight's place, the same in every kernel.
 
-    The keys are mixed thoroughly where they are few, and joined by two multiplications for each
-    weight. The last shift of the hash is left out: it improves low bits, and what is compared with
-    the threshold is decided by the high ones.
+    The keys of softmaxes and pixels are few and are mixed with the full hash. Each weight then
+    costs two multiplications. The last shift of the hash only improves the low bits, and the
+    comparison with the threshold depends on the high ones, so it is left out.
     """
     weight = mix(mix(query_pixel.to(tl.uint32)) + (m * OFFSETS + offset).to(tl.uint32))
     bits = (softmax ^ weight) * 0x21F0AAAD
@@ -181,7 +180,9 @@ def keep(softmax, query_pixel, m, offset, threshold, OFFSETS: tl.constexpr):
 
 
 @triton.jit
-def spread(p, d_weight, softmax, query_pixel, m, offset, threshold, OFFSETS, DROPOUT: tl.constexpr):
+def mask_weights(
+    p, d_weight, softmax, query_pixel, m, offset, threshold, OFFSETS, DROPOUT: tl.constexpr
+):  # fmt: skip
     """p·mask and p·mask·dW."""
     kept = p
     if DROPOUT:
