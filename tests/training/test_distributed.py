@@ -30,13 +30,19 @@ KILLED = ("dropout_att=0.2", "seed=4", "checkpoint_minutes=1e-9")
 ODD = IMAGES + 1  # the last batch of validation is one image, and one process has none of it
 
 
-def torchrun(folder: Path, *runs: dict, restarts: int = 0) -> str:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+def torchrun(folder: Path, *runs: dict, processes: int = 2, restarts: int = 0) -> str:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}"]
     command += [f"--max-restarts={restarts}", "--monitor-interval=0.1"]
     command += [str(WORKER), str(folder), str(ODD), json.dumps(runs)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def stopped(seed: int) -> dict:
+    """A run that is told to stop in its second epoch."""
+    return {"overrides": [*SAME, f"seed={seed}"], "step": 4, "signal": "SIGTERM"}
 
 
 def history(folder: Path) -> list[dict]:
@@ -58,8 +64,10 @@ def name(*overrides: str) -> str:
 def together(tmp_path_factory):
     """Runs of two processes, in a single start."""
     folder = tmp_path_factory.mktemp("together")
-    stopped = {"overrides": [*SAME, "seed=2"], "step": 4, "signal": "SIGTERM"}
-    runs = [*({"overrides": overrides} for overrides in NORMS.values()), stopped]
+    begun = "143 terminated: the same command goes on from step 2 of epoch 2 of 2"
+    assert f"0 {begun}" in torchrun(folder, stopped(seed=6), processes=1)
+    runs = [*({"overrides": overrides} for overrides in NORMS.values())]
+    runs += [stopped(seed=2), stopped(seed=5), {"overrides": [*SAME, "seed=6"]}]
     runs += [{"overrides": [*SAME, "batch_size=7"]}, {"overrides": KILLED}]
     return folder, torchrun(folder, *runs)
 
@@ -96,7 +104,7 @@ def test_process_0_alone_writes_and_speaks(together):
     assert {path.name for path in (folder / name(*SAME)).iterdir()} == {
         *(WEIGHTS, METRICS, CONFIG, CURVES)
     }
-    assert said.count("test accuracy: ") == 3  # of the two runs that end
+    assert said.count("test accuracy: ") == 4  # of the runs that end
 
 
 def test_a_signal_to_one_process_stops_all_and_one_process_goes_on(together, alone):
@@ -109,6 +117,14 @@ def test_a_signal_to_one_process_stops_all_and_one_process_goes_on(together, alo
     assert (folder / name(*overrides) / STATE).exists()
     resumed = alone(*overrides, save_dir=folder)
     assert losses(resumed) == pytest.approx(losses(alone(*overrides)), abs=1e-4)
+
+
+def test_two_processes_go_on_with_a_run_of_one_and_four_with_a_run_of_two(together, alone):
+    folder = together[0]
+    torchrun(folder, {"overrides": [*SAME, "seed=5"]}, processes=4)
+    for seed in ("seed=6", "seed=5"):
+        resumed = losses(folder / name(*SAME, seed))
+        assert resumed == pytest.approx(losses(alone(*SAME, seed)), abs=1e-4)
 
 
 def test_a_batch_that_cannot_be_divided_is_one_line(together):

@@ -1,8 +1,8 @@
 """One process of several that torchrun starts: small runs, one after the other.
 
 Arguments: the folder of the run folders, images in a split, and a JSON list of runs, each with its
-`overrides`, and with `step` and `signal` where rank 1 sends itself one after that step in its first
-life. Prints how each run ended, as `rank exit-code line`.
+`overrides`, and with `step` and `signal` where the last rank sends itself one after that step in
+its first life. Prints how each run ended, as `rank exit-code line`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from training.errors import ExpectedStop
 from training.trainer import Trainer
 
 RANK, RESTARTS = os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]
+LAST = str(int(os.environ["WORLD_SIZE"]) - 1)
 
 
 def send_after(patch: pytest.MonkeyPatch, step: int, number: int) -> None:
@@ -44,7 +45,7 @@ def send_after(patch: pytest.MonkeyPatch, step: int, number: int) -> None:
 def start(folder: Path, images: int, run: dict) -> tuple[int, str]:
     with pytest.MonkeyPatch.context() as patch:
         make_small(patch, images)
-        if "signal" in run and (RANK, RESTARTS) == ("1", "0"):
+        if "signal" in run and (RANK, RESTARTS) == (LAST, "0"):
             send_after(patch, run["step"], getattr(signal, run["signal"]))
         try:
             training.run(configuration(folder, *run["overrides"]))

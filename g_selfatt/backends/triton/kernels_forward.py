@@ -10,9 +10,8 @@ from g_selfatt.backends.triton.parts import (
     group_scores,
     keep,
     kernel,
-    neighbour,
+    neighbour_scores,
     per_lane,
-    scores,
     softmax_key,
     softmax_pointers,
     unit_offset,
@@ -78,11 +77,9 @@ def forward_kernel(
         m, real_m = axis(m_0, elements, 1, KEYS)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
-            s = scores(
-                query, q_c, at(keys + m * k_g, other, k_p), k_c,
-                at(positions, offset, 1), K_H * K_W,
-                by_group, seen & real_m, scale, channels, depth, D,
+            s, other, offset = neighbour_scores(
+                n, top, own, query, q_c, keys + m * k_g, k_p, k_c, positions, by_group, real_m,
+                height, width, scale, channels, depth, D, K_H, K_W, WHOLE_IMAGE,
             )  # fmt: skip
             higher = tl.maximum(highest, tl.max(s, axis=1, keep_dims=True))
             total = total * tl.exp2(highest - higher)
@@ -103,11 +100,9 @@ def forward_kernel(
         m, real_m = axis(m_0, elements, 1, KEYS)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
-            s = scores(
-                query, q_c, at(keys + m * k_g, other, k_p), k_c,
-                at(positions, offset, 1), K_H * K_W,
-                by_group, seen & real_m, scale, channels, depth, D,
+            s, other, offset = neighbour_scores(
+                n, top, own, query, q_c, keys + m * k_g, k_p, k_c, positions, by_group, real_m,
+                height, width, scale, channels, depth, D, K_H, K_W, WHOLE_IMAGE,
             )  # fmt: skip
             p = tl.exp2(s - highest) * share
             if DROPOUT:

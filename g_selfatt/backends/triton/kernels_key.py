@@ -5,17 +5,16 @@ import triton.language as tl
 from g_selfatt.backends.triton.parts import (
     at,
     axis,
-    contract,
     count_neighbours,
     group_scores,
     kernel,
-    mask_weights,
     neighbour,
     per_lane,
     scores,
     softmax_key,
     softmax_pointers,
     unit_offset,
+    weights,
 )
 
 
@@ -71,12 +70,10 @@ def key_kernel(
                 by_group, seen & real_g & real_h, scale, channels, depth, D,
             )  # fmt: skip
             place = softmax_pointers(lse, unit, h, g, other, outputs, elements, pixels)
-            p = tl.exp2(s - tl.load(place))
-            d_weight = contract(at(d_outs + h * do_g, other, do_p), do_c, value, v_c, channels)
-            d_weight *= boost
-            weight, product = mask_weights(
-                p, d_weight, softmax, other, m, offset, threshold, K_H * K_W, DROPOUT
-            )
+            p, weight, product = weights(
+                s, tl.load(place), at(d_outs + h * do_g, other, do_p), do_c, value, v_c, channels,
+                boost, softmax, other, m, offset, threshold, K_H * K_W, DROPOUT,
+            )  # fmt: skip
             place = softmax_pointers(delta, unit, h, g, other, outputs, elements, pixels)
             ds = product - p * tl.load(place)
             d_out = tl.load(at(d_outs + (across * do_c + h * do_g), other, do_p)).to(tl.float32)

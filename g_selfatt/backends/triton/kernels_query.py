@@ -13,17 +13,15 @@ import triton.language as tl
 from g_selfatt.backends.triton.parts import (
     at,
     axis,
-    contract,
     count_neighbours,
     group_scores,
     kernel,
-    mask_weights,
-    neighbour,
+    neighbour_scores,
     per_lane,
-    scores,
     softmax_key,
     softmax_pointers,
     unit_offset,
+    weights,
 )
 
 
@@ -81,18 +79,14 @@ def query_kernel(
         m, real_m = axis(m_0, elements, 1, KEYS)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
-            s = scores(
-                query, q_c, at(keys + m * k_g, other, k_p), k_c,
-                at(positions, offset, 1), K_H * K_W,
-                by_group, seen & real_m, scale, channels, depth, D,
+            s, other, offset = neighbour_scores(
+                n, top, own, query, q_c, keys + m * k_g, k_p, k_c, positions, by_group, real_m,
+                height, width, scale, channels, depth, D, K_H, K_W, WHOLE_IMAGE,
             )  # fmt: skip
-            p = tl.exp2(s - lse_i)
-            d_weight = contract(d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels)
-            d_weight *= boost
-            weight, product = mask_weights(
-                p, d_weight, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT
-            )
+            p, weight, product = weights(
+                s, lse_i, d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels,
+                boost, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT,
+            )  # fmt: skip
             delta_i += tl.sum(product, axis=1, keep_dims=True)
             total += tl.sum(p, axis=1, keep_dims=True)
     # The weights sum to 1 up to the rounding of the lse. Dividing by their sum makes the gradients
@@ -107,17 +101,13 @@ def query_kernel(
         d_group = tl.zeros([OUTPUTS, KEYS, BLOCK], tl.float32)
         by_group = group_scores(group, index, unit, h, g, m, own, elements, rows, pixels, GROUP)
         for n in range(count):
-            other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
-            s = scores(
-                query, q_c, at(keys + m * k_g, other, k_p), k_c,
-                at(positions, offset, 1), K_H * K_W,
-                by_group, seen & real_m, scale, channels, depth, D,
+            s, other, offset = neighbour_scores(
+                n, top, own, query, q_c, keys + m * k_g, k_p, k_c, positions, by_group, real_m,
+                height, width, scale, channels, depth, D, K_H, K_W, WHOLE_IMAGE,
             )  # fmt: skip
-            p = tl.exp2(s - lse_i)
-            d_weight = contract(d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels)
-            d_weight *= boost
-            weight, product = mask_weights(
-                p, d_weight, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT
+            p, weight, product = weights(
+                s, lse_i, d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels,
+                boost, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT,
             )  # fmt: skip
             ds = product - p * delta_i
             key = tl.load(at(keys + (channel * k_c + m * k_g), other, k_p)).to(tl.float32)

@@ -5,15 +5,14 @@ import triton.language as tl
 from g_selfatt.backends.triton.parts import (
     at,
     axis,
-    contract,
     group_scores,
     kernel,
-    mask_weights,
     per_lane,
     scores,
     softmax_key,
     softmax_pointers,
     unit_offset,
+    weights,
 )
 
 
@@ -75,12 +74,10 @@ def table_kernel(
                 query, q_c, at(keys + m * k_g, other, k_p), k_c, positions, K_H * K_W,
                 by_group, real & real_g & real_m, scale, channels, depth, D,
             )  # fmt: skip
-            p = tl.exp2(s - lse_i)
-            d_weight = contract(d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels)
-            d_weight *= boost
-            weight, product = mask_weights(
-                p, d_weight, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT
-            )
+            p, weight, product = weights(
+                s, lse_i, d_out, do_c, at(values + m * v_g, other, v_p), v_c, channels,
+                boost, softmax, own, m, offset, threshold, K_H * K_W, DROPOUT,
+            )  # fmt: skip
             d_position += tl.sum(product - p * delta_i, axis=1, keep_dims=True)
         by_channel = tl.load(at(queries + d * q_c, own, q_p)).to(tl.float32)  # (g, d, i)
         gradient += tl.sum(d_position * by_channel, axis=0, keep_dims=True)

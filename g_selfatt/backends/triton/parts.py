@@ -150,6 +150,21 @@ def neighbour(
 
 
 @triton.jit
+def neighbour_scores(
+    n, top, own, query, q_c, keys, k_p, k_c, positions, by_group, real,
+    height, width, scale, channels, depth,
+    D: tl.constexpr, K_H: tl.constexpr, K_W: tl.constexpr, WHOLE_IMAGE: tl.constexpr,
+):  # fmt: skip
+    """The scores of the n-th neighbours as keys, their pixels, and their offsets in the table."""
+    other, offset, seen = neighbour(n, top, own, height, width, 1, K_H, K_W, WHOLE_IMAGE)
+    s = scores(
+        query, q_c, at(keys, other, k_p), k_c, at(positions, offset, 1), K_H * K_W,
+        by_group, seen & real, scale, channels, depth, D,
+    )  # fmt: skip
+    return s, other, offset
+
+
+@triton.jit
 def mix(bits):
     """A 32-bit hash of 32 bits (Wellons' lowbias32)."""
     bits = (bits ^ (bits >> 16)) * 0x21F0AAAD
@@ -180,11 +195,14 @@ def keep(softmax, query_pixel, m, offset, threshold, OFFSETS: tl.constexpr):
 
 
 @triton.jit
-def mask_weights(
-    p, d_weight, softmax, query_pixel, m, offset, threshold, OFFSETS, DROPOUT: tl.constexpr
+def weights(
+    s, lse, d_out, do_c, value, v_c, channels, boost,
+    softmax, query_pixel, m, offset, threshold, OFFSETS, DROPOUT: tl.constexpr,
 ):  # fmt: skip
-    """p·mask and p·mask·dW."""
+    """p, p·mask and p·mask·dW of scores, for the backward."""
+    p = tl.exp2(s - lse)
+    d_weight = contract(d_out, do_c, value, v_c, channels) * boost
     kept = p
     if DROPOUT:
         kept = tl.where(keep(softmax, query_pixel, m, offset, threshold, OFFSETS), p, 0.0)
-    return kept, kept * d_weight
+    return p, kept, kept * d_weight
