@@ -48,6 +48,20 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         ),
         Key("augment", bool, False, "augment the training images (the papers do not)"),
         Key(
+            "weights",
+            str,
+            "",
+            "start from these trained weights, a run folder or the full name of shipped weights: "
+            "their architecture, with a new last layer where the classes are others",
+        ),
+        Key(
+            "freeze",
+            str,
+            "none",
+            "backbone: only the last layer is trained; with weights",
+            choices_of("training.transfer", "FREEZE"),
+        ),
+        Key(
             "eval_protocol",
             str,
             "held_out",

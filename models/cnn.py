@@ -17,7 +17,7 @@ SIDE = 4  # of the last map
 
 
 def _only_28(info: DatasetInfo) -> Mapping[str, Any]:
-    if (info.image_size, info.in_channels) != (28, 1):
+    if "image_size" not in info.unknown and (info.image_size, info.in_channels) != (28, 1):
         raise ValueError(
             f"z2cnn is made for 28×28 grey images, those of {info.name} are "
             f"{info.image_size}×{info.image_size} with {info.in_channels} channels"
@@ -55,6 +55,10 @@ class CNN(nn.Module):
         self.num_features = channels * SIDE**2
         self.layers.append(nn.Identity())
         self.reset_classifier(num_classes)
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.layers[-1]
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the last layer by a new one.

@@ -195,6 +195,10 @@ class GroupCoAtNet(nn.Module):
         self.num_features = channels
         self.reset_classifier(num_classes)
 
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.classifier
+
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the last layer by a new one.
 

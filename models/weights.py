@@ -29,7 +29,7 @@ SHIPPED = "shipped.txt"
 
 # Arguments that may differ between a network and its weights: they change how it is trained, or
 # where it computes.
-_FREE = {
+FREE_ARGUMENTS = {
     "input_dropout_rate", "attention_dropout_rate", "value_dropout_rate", "dropout_rate",
     "dropout_rate_after_maxpooling", "whitening_scale", "position_init_scale", "backend",
 }  # fmt: skip
@@ -265,7 +265,9 @@ def fits(weights: Weights, wanted: Mapping[str, Any]) -> bool:
 
 def _computing(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that decide what a network computes from its weights."""
-    chosen = {keyword: value for keyword, value in arguments.items() if keyword not in _FREE}
+    chosen = {
+        keyword: value for keyword, value in arguments.items() if keyword not in FREE_ARGUMENTS
+    }
     if chosen.get("attention_type") == "Global":
         del chosen["patch_size"]
     return chosen

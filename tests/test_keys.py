@@ -15,7 +15,7 @@ from config import KEYS
 from g_selfatt import functional, nn
 from keys import ROOT, choices_of, declared_keys
 from models import group_transformer, list_models, model_entry
-from training import optimizers, precision, schedulers, tracking
+from training import optimizers, precision, schedulers, tracking, transfer
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ from training import optimizers, precision, schedulers, tracking
         ("optimizer", optimizers.OPTIMIZERS),
         ("scheduler", schedulers.SCHEDULERS),
         ("amp", precision.AMP),
+        ("freeze", transfer.FREEZE),
         ("wandb", tracking.MODES),
     ],
 )

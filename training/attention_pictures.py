@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.nn import GroupSelfAttention, LiftSelfAttention, attention_maps
+from g_selfatt.nn.self_attention import SelfAttention
 from training.errors import UserError
+
+
+def refuse_without_attention(network: nn.Module) -> None:
+    """UserError where a network has no attention layer of `g_selfatt.nn`."""
+    if not any(isinstance(module, SelfAttention) for module in network.modules()):
+        raise UserError(f"attention: {type(network).__name__} has no attention layer to be drawn")
 
 
 def received_attention(network: nn.Module, x: Tensor) -> Tensor:
@@ -29,6 +36,7 @@ def received_attention(network: nn.Module, x: Tensor) -> Tensor:
     Raises:
         UserError: the network has no attention.
     """
+    refuse_without_attention(network)
     strides: list[int] = []
 
     def note(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
@@ -38,8 +46,6 @@ def received_attention(network: nn.Module, x: Tensor) -> Tensor:
     hooks = [module.register_forward_hook(note) for module in pools]
     try:
         maps = attention_maps(network, x)
-    except ValueError as error:
-        raise UserError(f"attention: {error}") from error
     finally:
         for hook in hooks:
             hook.remove()

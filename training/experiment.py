@@ -25,7 +25,7 @@ class Experiment:
 
     Args:
         config: resolved and checked.
-        weights: of an earlier run, to be evaluated or fine-tuned; None where there are none.
+        weights: of an earlier run, to be evaluated or trained further; None where there are none.
         device: of this process.
 
     Attributes:
@@ -54,7 +54,7 @@ class Experiment:
             )
         )
         seed_everything(config.seed)
-        self.model = synchronise(create_network(config, self.splits.info, device), device)
+        self.model = synchronise(create_network(config, self.splits.info, device, weights), device)
         if distributed.rank() > 0:  # the same weights everywhere, but not the same dropout
             seed_everything(distributed.seed_here(config.seed))
         if config.compile:

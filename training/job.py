@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 
 import models
 from datasets import DataError
-from training import curves, distributed, finished, pretrained
+from training import curves, distributed, finished, pretrained, transfer
 from training.allocator import keep_freed_memory
 from training.checkpointing import close_states, load_state, save_state
 from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination, UserError
-from training.evaluation import Score, evaluate
+from training.evaluation import Score
 from training.experiment import SMOKE_IMAGES, Experiment
+from training.figures import figures, say, test, write_rows
 from training.optimizers import create_optimizer
 from training.provenance import describe, git_revision
 from training.run_folder import (
@@ -42,9 +43,7 @@ def run(config: ConfigDict) -> dict[str, Any]:
     device = distributed.device_here(choose_device(config.device))
     keep_freed_memory()
     with distributed.processes(device):
-        weights = distributed.on_first(
-            lambda: pretrained.find(config) if config.pretrained else None
-        )
+        weights = distributed.on_first(lambda: _find_weights(config))
         if config.smoke:
             few = max(SMOKE_IMAGES, distributed.size())
             config = ConfigDict({**config, "batch_size": few, "epochs": 1, "num_workers": 0})
@@ -53,10 +52,17 @@ def run(config: ConfigDict) -> dict[str, Any]:
                 return _run(config, Experiment(config, weights, device))
         distributed.refuse_uneven(config.batch_size)
         if run := distributed.on_first(lambda: finished.find(config, weights)):
-            _say(finished.report(run))
+            say(finished.report(run))
             return run.results
         shorter = distributed.on_first(lambda: finished.shorter_run(config))
         return _run(config, Experiment(config, weights, device), shorter)
+
+
+def _find_weights(config: ConfigDict) -> Path | None:
+    """What is evaluated, or what training starts from."""
+    if config.pretrained:
+        return pretrained.find(config)
+    return pretrained.named(config.weights).path if config.weights else None
 
 
 def _run(
@@ -65,7 +71,7 @@ def _run(
     if not config.train:
         return _evaluate(experiment)
     with ExitStack() as held:
-        suffix = "-finetuned" if experiment.weights else ""
+        suffix = "-finetuned" if config.pretrained else ""
         folder = distributed.on_first(lambda: held.enter_context(claimed(config, suffix)))
         if (folder / WEIGHTS).exists():
             return _already_finished(config, folder)
@@ -83,13 +89,11 @@ def _evaluate(experiment: Experiment) -> dict[str, Any]:
             "other pixels: these weights were trained on %s; the images here are %s",
             *(metadata["data"], here),
         )
-    score = _test(experiment)
+    score = test(experiment)
     then = Score(recorded["test_loss"], recorded["test_correct"], recorded["test_images"])
-    _say(
-        f"weights: {experiment.weights}, trained on {metadata['machine']}, seed {metadata['seed']}"
-    )
-    _say(f"test accuracy: {score}; recorded when they were trained: {then}")
-    return {**recorded, **_test_figures(score)}
+    say(f"weights: {experiment.weights}, trained on {metadata['machine']}, seed {metadata['seed']}")
+    say(f"test accuracy: {score}; recorded when they were trained: {then}")
+    return {**recorded, **figures(score)}
 
 
 def _already_finished(config: ConfigDict, folder: Path) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def _already_finished(config: ConfigDict, folder: Path) -> dict[str, Any]:
     keep = config.scheduler in EXTENDABLE
     distributed.on_first(lambda: close_states(folder, keep))
     run = pretrained.read(folder)
-    _say(finished.report(run))
+    say(finished.report(run))
     return run.results
 
 
@@ -125,7 +129,7 @@ class _Training:
 
             def after_epoch(row: dict[str, Any]) -> None:
                 self._save()
-                distributed.on_first(lambda: _write_rows(folder / METRICS, trainer.history))
+                distributed.on_first(lambda: write_rows(folder / METRICS, trainer.history))
                 tracker.log(row, row["epoch"])
 
             try:
@@ -147,25 +151,39 @@ class _Training:
         """Where the network's numbers come from, the first that there is:
 
         1. the state of this very run, where it was interrupted;
-        2. the weights of a finished run, to be fine-tuned;
+        2. trained weights, of this network or of one for other classes;
         3. its creation, which drew them from the seed.
         """
         config, folder, weights = self.config, self.folder, self.experiment.weights
         kept = distributed.on_first(lambda: load_state(folder, self.state["run"]))
         if kept:
             self.state = {key: kept[key] for key in self.state}
+            self._refuse_other_weights()
             self._resume(kept["trainer"])
             step, epoch = self.trainer.progress.step, self.trainer.epoch
             after = f"step {step} of epoch {epoch + 1}" if step else f"epoch {epoch}"
             logger.info("going on after %s of the interrupted run in %s", after, folder)
         elif weights:
-            metadata = pretrained.load(weights, self.experiment.model)
-            self.state["initial_weights"] = printable(f"{weights}, sha256 {metadata['sha256']}")
+            if config.weights:
+                transfer.start(weights, self.experiment.model)
+            else:
+                pretrained.load(weights, self.experiment.model)
+            digest = models.read_metadata(weights)["sha256"]
+            self.state["initial_weights"] = printable(f"{weights}, sha256 {digest}")
             logger.info("fine-tuning %s into %s", weights, folder)
         else:
             logger.info("training into %s", folder)
         text = json.dumps(config.to_dict(), indent=2) + "\n"
         distributed.on_first(lambda: write_atomic(folder / CONFIG, text))
+
+    def _refuse_other_weights(self) -> None:
+        """The weights that a run started from can have been trained anew meanwhile."""
+        weights, then = self.experiment.weights, self.state["initial_weights"]
+        if weights and not then.endswith(models.read_metadata(weights)["sha256"]):
+            raise UserError(
+                f"{self.folder} was started from other weights ({then}) than {weights} has now; "
+                "delete its state files to start the run again"
+            )
 
     def _resume(self, state: dict[str, Any]) -> None:
         try:
@@ -196,9 +214,12 @@ class _Training:
     def _create_trainer(self) -> Trainer:
         config, experiment = self.config, self.experiment
         batches = experiment.batches("train", shuffle=True)
+        part = experiment.model
+        if config.freeze == "backbone":
+            part = transfer.freeze_backbone(part)
         optimizer = create_optimizer(
             config.optimizer,
-            experiment.model.parameters(),
+            part.parameters(),
             lr=config.lr,
             momentum=config.optimizer_momentum,
             weight_decay=config.weight_decay,
@@ -223,6 +244,7 @@ class _Training:
             label_smoothing=config.label_smoothing,
             clip_grad_norm=config.clip_grad_norm,
             ema_decay=config.ema_decay,
+            part=part,
         )
 
     def _finish(self) -> dict[str, Any]:
@@ -230,9 +252,9 @@ class _Training:
         experiment, trainer = self.experiment, self.trainer
         best = trainer.best
         experiment.model.load_state_dict(best["weights"])
-        score = _test(experiment)
+        score = test(experiment)
         results = {
-            **_test_figures(score),
+            **figures(score),
             "best_epoch": best["epoch"],
             "epochs": trainer.epoch,
             "selected_on": experiment.selected_on,
@@ -243,19 +265,19 @@ class _Training:
             "skipped_steps": sum(row["skipped_steps"] for row in trainer.history),
         }
         distributed.on_first(lambda: self._write(results))
-        _say(
+        say(
             f"test accuracy: {score}, with the weights of epoch {best['epoch']} of "
             f"{trainer.epoch}, the best on the {experiment.selected_on} images"
         )
         if self.config.smoke and not self.config.path:
-            _say("smoke run: nothing is kept")
+            say("smoke run: nothing is kept")
         else:
-            _say(f"weights: {self.folder / WEIGHTS}; beside them {METRICS}, {CONFIG} and {CURVES}")
+            say(f"weights: {self.folder / WEIGHTS}; beside them {METRICS}, {CONFIG} and {CURVES}")
         return results
 
     def _write(self, results: dict[str, Any]) -> None:
         folder, history = self.folder, self.trainer.history
-        _write_rows(folder / METRICS, [*history, results])
+        write_rows(folder / METRICS, [*history, results])
         try:
             curves.draw(folder / CURVES, folder.name, history, results)
         except Exception as error:  # whatever drawing needs: it is the weights that matter
@@ -271,28 +293,3 @@ class _Training:
         models.save_weights(folder / WEIGHTS, self.experiment.model, metadata)
         # the weights are there: from here on the run is finished
         close_states(folder, keep=self.config.scheduler in EXTENDABLE)
-
-
-def _test(experiment: Experiment) -> Score:
-    loader = experiment.batches("test")
-    batches = distributed.in_step(loader, distributed.raise_for_all)
-    bar = {"title": "test images", "images": len(loader.split)}
-    return evaluate(experiment.model, batches, experiment.precision, **bar)
-
-
-def _test_figures(score: Score) -> dict[str, Any]:
-    return {
-        "test_loss": score.loss,
-        "test_accuracy": score.accuracy,
-        "test_correct": score.correct,
-        "test_images": score.images,
-    }
-
-
-def _say(line: str) -> None:
-    if distributed.rank() == 0:
-        print(printable(line))
-
-
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    write_atomic(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -1,23 +1,30 @@
 """The network that a configuration describes, compiled where it asks for that."""
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from ml_collections import ConfigDict
 from torch import nn
 
 import models
 from datasets import DatasetInfo
+from datasets.errors import one_line
 from training.errors import ConfigError
 from training.keys_taken import network_keys
 from training.precision import Precision
 
 
-def create_network(config: ConfigDict, info: DatasetInfo, device: torch.device) -> nn.Module:
+def create_network(
+    config: ConfigDict, info: DatasetInfo, device: torch.device, weights: Path | None = None
+) -> nn.Module:
     """Draw a network from torch's generator.
 
     Args:
         config: resolved and checked.
         info: of the data set.
         device: where the network is to be.
+        weights: whose architecture it has; None for that of the data set.
 
     Returns:
         (B, C, H, W) to logits (B, classes), in training mode.
@@ -28,20 +35,44 @@ def create_network(config: ConfigDict, info: DatasetInfo, device: torch.device) 
     """
     taken = {key.keyword: config[key.name] for key in network_keys(config)}
     arguments = {keyword: value for keyword, value in taken.items() if value is not None}
+    if weights:
+        arguments = _architecture(weights, info) | arguments
     try:
         network = models.create_model(config.model, info, **arguments).to(device)
     except ValueError as error:
         raise ConfigError(f"model: {error}") from error
-    if taken.get("backend", "auto") == "auto":  # asked when it runs
+    if taken.get("backend", "auto") == "auto" and not weights:  # asked when it runs
         return network
     # Asked here, before the first epoch.
     image = torch.zeros(1, info.in_channels, info.image_size, info.image_size, device=device)
     try:
         with torch.no_grad():
             network.eval()(image)
-    except ValueError as error:
-        raise ConfigError(f"backend: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        key = "weights" if weights else "backend"
+        raise ConfigError(f"{key}: {one_line(error)}") from error
     return network.train()
+
+
+def _architecture(path: Path, info: DatasetInfo) -> dict[str, Any]:
+    """The arguments of the network of weights, for the classes of a data set.
+
+    ``image_size`` stays: it is the unit of the positions that global attention was trained with.
+    """
+    weights = models.Weights.read(path)
+    arguments = weights.arguments
+    if arguments.get("in_channels", info.in_channels) != info.in_channels:
+        raise ConfigError(
+            f"weights: {weights.name} takes images of {_channels(arguments['in_channels'])}, those "
+            f"of {info.name} have {_channels(info.in_channels)}"
+        )
+    if "num_classes" in arguments:
+        arguments["num_classes"] = info.num_classes
+    return arguments
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'s' * (count > 1)}"
 
 
 def compile_network(

@@ -18,6 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from datasets.errors import one_line
+from training.attention_pictures import draw, refuse_without_attention
 from training.errors import UserError
 from training.prediction import Prediction, find_files, load_network, predict_batches
 
@@ -42,14 +43,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         network = load_network(options.weights)
+        if options.attention:
+            refuse_without_attention(network)
         predictions = []
         for x, batch in predict_batches(network, find_files(options.images)):
             for one in batch:
                 best = list(one.probabilities.items())[: max(1, options.top)]
                 tqdm.write(f"{one.file}: " + ", ".join(f"{name} {p:.1%}" for name, p in best))
             if options.attention:
-                from training.attention_pictures import draw  # needs Matplotlib
-
                 draw(network, x, [one.file for one in batch], options.attention)
             predictions += batch
         if options.csv:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 import models
 from datasets.errors import one_line
 from datasets.folder import image_files, read_image
-from models import CheckpointError, Weights
 from training.errors import UserError
+from training.pretrained import named
 
 BATCH = 64  # images
 
@@ -62,15 +62,9 @@ def load_network(source: str | Path) -> nn.Module:
         UserError: there are no such weights, or they are damaged.
     """
     try:
-        if Path(source).exists():
-            return models.load_model(Weights.read(source)).eval()
-        shipped = models.list_pretrained(str(source))
-    except (CheckpointError, FileNotFoundError) as error:
+        return models.load_model(named(source)).eval()
+    except ValueError as error:
         raise UserError(one_line(error)) from error
-    if not shipped:
-        names = ", ".join(weights.name for weights in models.list_pretrained())
-        raise UserError(f"{source} is no run folder and no shipped weights; shipped are {names}")
-    return models.load_model(shipped[0]).eval()
 
 
 def find_files(paths: Sequence[str | Path]) -> list[Path]:

@@ -11,6 +11,8 @@ from torch import nn
 import datasets
 import models
 from config import KEYS, get_config
+from datasets.errors import one_line
+from keys import Key
 from models import WEIGHTS, CheckpointError, Weights
 from models.weights import fits, network_record
 from training import settings
@@ -43,7 +45,9 @@ def find(config: ConfigDict) -> Path:
     given = _given(config)
     shipped = [w for w in models.list_pretrained() if _is_of(w, config, given)]
     own = [
-        weights for weights in finished_runs(config) if not weights.metadata.get("initial_weights")
+        weights
+        for weights in finished_runs(config)
+        if config.weights or not weights.metadata.get("initial_weights")
     ]
     wanted = Path(config.save_dir, run_name(config))
     if not own and (wanted / WEIGHTS).exists():
@@ -94,6 +98,24 @@ def read(folder: str | Path) -> Weights:
         raise WeightsError(str(error)) from error
 
 
+def named(source: str | Path) -> Weights:
+    """The weights of a run folder, or shipped weights by their full name or a pattern of it.
+
+    Raises:
+        WeightsError: there are no such weights, or they are damaged.
+    """
+    try:
+        if Path(source).exists():
+            return Weights.read(source)
+        shipped = models.list_pretrained(str(source))
+    except (CheckpointError, FileNotFoundError) as error:
+        raise WeightsError(one_line(error)) from error
+    if not shipped:
+        names = ", ".join(weights.name for weights in models.list_pretrained())
+        raise WeightsError(f"{source} is no run folder and no shipped weights; shipped are {names}")
+    return shipped[0]
+
+
 def load(path: Path, model: nn.Module) -> dict[str, str]:
     """Load weights strictly and check their digest.
 
@@ -131,14 +153,8 @@ def of_folder(config: ConfigDict) -> ConfigDict:
     own = own_keys(there)
     keys = {**KEYS, **own}
     matter = {"dataset", "model", *own, *(key.name for key in network_keys(there))} - NOT_IDENTITY
-    for name in sorted(matter):
-        here = config.get(name, keys[name].default)
-        given = here is not None and here != keys[name].default
-        if given and name in there and str(here).lower() != str(there[name]).lower():
-            raise ConfigError(
-                f"{name}: got {here!r}, and the run in {config.path} has {there[name]!r}; leave it "
-                "out"
-            )
+    of_run = {name: there[name] for name in sorted(matter) if name in there}
+    refuse_contradiction(config, keys, of_run, f"the run in {config.path}")
     there = {name: value for name, value in there.items() if name in keys}
     here = {name: config[name] for name in (*NOT_IDENTITY, "amp")}
     if config.data_dir == KEYS["data_dir"].default:
@@ -148,6 +164,27 @@ def of_folder(config: ConfigDict) -> ConfigDict:
         if key.type is tuple and merged.get(name) is not None:
             merged[name] = tuple(merged[name])  # a list in JSON
     return ConfigDict(merged)
+
+
+def refuse_contradiction(
+    config: ConfigDict, keys: Mapping[str, Key], there: Mapping[str, Any], source: str
+) -> None:
+    """Refuse a key that is given and is not as weights have it.
+
+    Args:
+        config: not yet resolved.
+        keys: by name.
+        there: the values that the weights have.
+        source: what the weights are, for the message.
+
+    Raises:
+        ConfigError: the line names the key.
+    """
+    for name, value in there.items():
+        here = config.get(name, keys[name].default)
+        given = here is not None and here != keys[name].default
+        if given and str(here).lower() != str(value).lower():
+            raise ConfigError(f"{name}: got {here!r}, and {source} has {value!r}; leave it out")
 
 
 def _given(config: ConfigDict) -> set[str]:

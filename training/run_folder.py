@@ -36,6 +36,9 @@ NOT_IDENTITY = {
     "train", "smoke", "wandb", "wandb_entity", "wandb_project", "checkpoint_minutes",
     "repeat", "extend",
 }  # fmt: skip
+# Younger than the first runs: part of the identity only with other values than these, so that the
+# names of earlier runs stay.
+_YOUNGER = {"weights": "", "freeze": "none"}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +62,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         for key in keys.values()
         if key.name not in ignored
     }
+    chosen["weights"] = Path(chosen["weights"]).name  # the full name, wherever the folder is
+    chosen = {name: v for name, v in chosen.items() if name not in _YOUNGER or v != _YOUNGER[name]}
     return json.loads(json.dumps(chosen))
 
 
@@ -76,11 +81,11 @@ def run_name(config: ConfigDict) -> str:
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What keeps two configurations from being the same run, in words; empty if nothing does."""
-    then, now = identity(there), identity(here)
+    then, now = _YOUNGER | identity(there), _YOUNGER | identity(here)
     return "; ".join(
-        f"{name} is {then.get(name)!r} there and {now.get(name)!r} here"
+        f"{name} is {then.get(name)!r} there and {now[name]!r} here"
         for name in now
-        if then.get(name) != now.get(name)
+        if then.get(name) != now[name]
     )
 
 

@@ -33,6 +33,10 @@ def resolve(config: ConfigDict) -> ConfigDict:
         from training.pretrained import of_folder  # which resolves defaults
 
         config = of_folder(config)
+    elif config.weights:
+        from training.transfer import of_weights
+
+        config = of_weights(config)
     own = own_keys(config)
     for name in sorted(set(config) - {*KEYS, *own}):
         raise ConfigError(
@@ -95,6 +99,14 @@ def check(config: ConfigDict) -> None:
     if not config.train and not config.pretrained:
         raise ConfigError(
             "train: False leaves nothing to do; add --config.pretrained=True to evaluate"
+        )
+    if config.weights and config.pretrained and config.train:
+        raise ConfigError(
+            "weights: training starts from these, and pretrained=True names others; leave one out"
+        )
+    if config.freeze == "backbone" and not config.weights:
+        raise ConfigError(
+            "freeze: backbone needs trained weights, --config.weights=FOLDER_OR_NAME, got none"
         )
     if config.wandb != "disabled" and importlib.util.find_spec("wandb") is None:
         raise ConfigError(

@@ -46,6 +46,7 @@ class Trainer:
         clip_grad_norm: largest norm of the gradient of a step; 0 for any.
         ema_decay: decay of the moving average of the weights, which is then what is evaluated and
             kept; 0 for none.
+        part: the part of the model that is trained, the rest of it as in evaluation; None for all.
 
     Attributes:
         progress: of the epoch under way.
@@ -67,8 +68,10 @@ class Trainer:
         label_smoothing: float = 0.0,
         clip_grad_norm: float = 0.0,
         ema_decay: float = 0.0,
+        part: nn.Module | None = None,
     ) -> None:
         self.model = model
+        self.part = part or model
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.precision = precision
@@ -189,7 +192,8 @@ class Trainer:
 
     def _train_epoch(self, pace: Pace) -> None:
         """The steps that are left of an epoch."""
-        self.model.train()
+        self.model.eval()
+        self.part.train()
         progress = self.progress
         self.training.set_epoch(self.epoch, progress.step)
         steps = len(self.training)

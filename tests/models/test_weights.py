@@ -8,7 +8,7 @@ from torch import nn
 
 import models
 from models import CheckpointError
-from models.group_transformer import PRESETS
+from models.group_transformer_presets import PRESETS
 
 
 def small(**options):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 from small_runs import configuration, make_small
 
 import training
@@ -19,3 +20,19 @@ def configure(monkeypatch, tmp_path):
 def run(configure):
     """Run a small configuration given by its overrides; gives the figures."""
     return lambda *overrides: training.run(configure(*overrides))
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    """Make a folder of grey images of two classes, by its name."""
+
+    def make_folder(name, count=12):
+        for label, kind in enumerate(("cell", "debris")):
+            (tmp_path / name / kind).mkdir(parents=True)
+            for index in range(count):
+                image = Image.new("L", (20, 16), 200 * label)
+                image.putpixel((5 + index % 10, 8), 100)
+                image.save(tmp_path / name / kind / f"{index}.png")
+        return tmp_path / name
+
+    return make_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import datasets
-from models.group_transformer import PRESETS
+from models.group_transformer_presets import PRESETS
 from training import command_line, settings
 
 IMAGES = 24

@@ -1,24 +1,7 @@
 """Training on a folder of images: its classes go into the weights, two folders never mix."""
 
-import pytest
-from PIL import Image
-
 from models import WEIGHTS, Weights
 from training.run_folder import run_name
-
-
-@pytest.fixture
-def make_folder(tmp_path):
-    def make_folder(name, count=12):
-        for label, kind in enumerate(("cell", "debris")):
-            (tmp_path / name / kind).mkdir(parents=True)
-            for index in range(count):
-                image = Image.new("L", (20, 16), 200 * label)
-                image.putpixel((5 + index % 10, 8), 100)
-                image.save(tmp_path / name / kind / f"{index}.png")
-        return tmp_path / name
-
-    return make_folder
 
 
 def overrides(folder):

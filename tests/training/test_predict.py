@@ -107,3 +107,14 @@ def test_attention_is_drawn_for_every_image(digits, tmp_path, monkeypatch):
     assert command(monkeypatch, SHIPPED, folder / "03.png", "--attention", maps) == 0
     (picture,) = maps.iterdir()
     assert picture.name == "digits-03.png.png" and Image.open(picture).size[0] > 500
+
+
+def test_attention_of_a_network_without_it_is_refused_before_the_first_image(
+    digits, tmp_path, capsys, monkeypatch
+):
+    folder, _ = digits
+    arguments = ["rotDigits-p4convnet*", folder / "03.png", "--attention", tmp_path / "maps"]
+    assert command(monkeypatch, *arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "attention: GroupCoAtNet has no attention layer" in said.err
+    assert not (tmp_path / "maps").exists()
