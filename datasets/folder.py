@@ -113,6 +113,16 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
         return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
 
 
+def read_colour(path: str) -> Image.Image:
+    """Decode one image in its own size, in colour.
+
+    Raises:
+        ValueError, OSError: as `open_image`.
+    """
+    with open_image(path) as image:
+        return image.convert("RGB")
+
+
 def image_files(place: Path) -> list[str]:
     """The image files below a folder, by name.
 

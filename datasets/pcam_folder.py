@@ -12,8 +12,6 @@ from datasets.record import Protocol
 from datasets.registry import INFO, register
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from datasets.splits import Source
 
 SPLITS = ("train", "valid", "test")
@@ -54,7 +52,7 @@ def pcam(root: Path, *, download: bool = True) -> Source:
     Raises:
         DataError: a folder is missing, empty or of other classes, or Pillow is missing.
     """
-    from datasets.folder import list_images
+    from datasets.folder import list_images, read_colour
     from datasets.splits import FolderSplit, Source
 
     require("PIL.Image", "PCam")
@@ -71,11 +69,3 @@ def pcam(root: Path, *, download: bool = True) -> Source:
         )
         splits.append(FolderSplit(samples, read_colour, shape))
     return Source(*splits)
-
-
-def read_colour(path: str) -> Image.Image:
-    """Decode one image in its own size, in colour."""
-    from datasets.folder import open_image
-
-    with open_image(path) as image:
-        return image.convert("RGB")

@@ -52,6 +52,33 @@ def rotate(image: np.ndarray, degrees: float, size: int) -> np.ndarray:
     return np.clip(np.rint(turned), 0, 255).astype(np.uint8)
 
 
+def seeded_angles(count: int) -> np.ndarray:
+    """The angles in degrees by which the digits are turned, (count,)."""
+    import numpy as np
+
+    return np.random.RandomState(SEED).uniform(0, 360, count)
+
+
+def turned_digits(degrees: np.ndarray) -> np.ndarray:
+    """All digits of scikit-learn, enlarged, each turned by its own angle.
+
+    Args:
+        degrees: counter-clockwise angles (1797,).
+
+    Returns:
+        uint8 (1797, 12, 12), in the order of scikit-learn.
+    """
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    size = INFO["rotDigits"].image_size
+    # 16 steps of grey over the whole range of a byte
+    grey = np.rint(load_digits().images * (255 / 16))
+    return np.stack(
+        [rotate(image, angle, size) for image, angle in zip(grey, degrees, strict=True)]
+    )
+
+
 @register(
     name="rotDigits",
     provenance="UCI handwritten digits inside scikit-learn, each rotated by a seeded angle",
@@ -70,21 +97,16 @@ def rot_digits(root: Path, *, download: bool = True) -> Source:
     Returns:
         1,197 training, 300 validation and 300 test images, stratified by class.
     """
-    import numpy as np
     from sklearn.datasets import load_digits
 
     from datasets.splits import Source, TensorSplit, stratified
 
     info = INFO["rotDigits"]
-    digits = load_digits()
-    grey = np.rint(digits.images * (255 / 16))  # 16 steps of grey over the whole range of a byte
-    angles = np.random.RandomState(SEED).uniform(0, 360, len(grey))
-    images = np.stack(
-        [rotate(image, angle, info.image_size) for image, angle in zip(grey, angles, strict=True)]
-    )
+    labels = load_digits().target
+    images = turned_digits(seeded_angles(len(labels)))
     return Source(
         *(
-            TensorSplit.of_arrays(images[part], digits.target[part], info, Path("rotDigits"))
-            for part in stratified(digits.target, SIZES, SEED)
+            TensorSplit.of_arrays(images[part], labels[part], info, Path("rotDigits"))
+            for part in stratified(labels, SIZES, SEED)
         )
     )

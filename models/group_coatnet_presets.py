@@ -16,16 +16,16 @@ _ROTMNIST: dict[str, Any] = {
     "blocks_per_stage": (2, 4),
     "kernel_size": 3,
 }
+_ROTDIGITS: dict[str, Any] = {
+    "stem_channels": 8,
+    "channels_per_stage": (10, 12),
+    "blocks_per_stage": (1, 1),
+    "transition_kernel_size": 3,
+    "kernel_size": 3,
+}
 PRESETS: dict[str, dict[str, Any]] = {
-    "rotDigits": {
-        "stem_channels": 8,
-        "channels_per_stage": (10, 12),
-        "blocks_per_stage": (1, 1),
-        "transition_kernel_size": 3,
-        "kernel_size": 3,
-    },
-    "rotMNIST": _ROTMNIST,
-    "MNIST": _ROTMNIST,
+    **dict.fromkeys(("rotDigits", "uprightDigits"), _ROTDIGITS),
+    **dict.fromkeys(("rotMNIST", "MNIST", "uprightMNIST"), _ROTMNIST),
     "CIFAR10": {
         "stem_channels": 32,
         "stem_kernel_size": 3,
@@ -42,9 +42,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """The convolutional networks, by data set."""
 CHANNELS_WITH_ATTENTION: dict[str, tuple[int, ...]] = {
-    "rotDigits": (9, 11),
-    "rotMNIST": (32, 52),
-    "MNIST": (32, 52),
+    **dict.fromkeys(("rotDigits", "uprightDigits"), (9, 11)),
+    **dict.fromkeys(("rotMNIST", "MNIST", "uprightMNIST"), (32, 52)),
     "CIFAR10": (64, 116),
     "PCam": (16, 24, 32, 40),
 }
