@@ -91,6 +91,8 @@ def _cached(path: Path, state: str) -> dict[str, np.ndarray] | None:
 
 
 def _format(files: dict[str, Files]) -> str:
-    suffixes = {os.path.splitext(path)[1].lower() for listed in files.values() for path, _ in listed}
+    suffixes = {
+        os.path.splitext(path)[1].lower() for listed in files.values() for path, _ in listed
+    }
     names = {"JPEG" if suffix in (".jpg", ".jpeg") else suffix[1:].upper() for suffix in suffixes}
     return " and ".join(sorted(names))

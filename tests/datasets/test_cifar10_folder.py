@@ -40,7 +40,11 @@ def test_every_image_is_there_once_under_its_label(images, tmp_path):
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [25, 5, 20]
     expected = {pixels.tobytes(): (part, label) for (part, label, _), pixels in images.items()}
     found = {}
-    for part, split in [("train", splits.train), ("train", splits.validation), ("test", splits.test)]:
+    for part, split in [
+        ("train", splits.train),
+        ("train", splits.validation),
+        ("test", splits.test),
+    ]:
         for image, label in zip(split.images, split.labels, strict=True):
             found[image.permute(1, 2, 0).contiguous().numpy().tobytes()] = part, label.item()
     assert found == expected
@@ -60,7 +64,11 @@ def test_images_are_decoded_once_and_again_where_they_change(images, tmp_path):
     Image.new("RGB", (32, 32), (1, 2, 3)).save(changed)
     again = load(tmp_path).test.images
     assert (again != first.test.images).flatten(1).any(dim=1).sum() == 1
-    assert (again[(again != first.test.images).flatten(1).any(dim=1)][0, :, 0, 0]).tolist() == [1, 2, 3]
+    assert (again[(again != first.test.images).flatten(1).any(dim=1)][0, :, 0, 0]).tolist() == [
+        1,
+        2,
+        3,
+    ]
     cache.write_bytes(cache.read_bytes()[:1000])
     np.testing.assert_array_equal(load(tmp_path).test.images, again)
 

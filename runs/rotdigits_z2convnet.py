@@ -1,0 +1,20 @@
+"""z2convnet on rotDigits: a plain CNN, as wide as has the parameters of p4convnet.
+
+Row: ours
+Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
+    batch 16, 10 epochs, training images turned by any angle
+Command: python main.py --config=runs/rotdigits_z2convnet.py
+Reached: not run
+Cost: not measured
+"""
+
+from runs.rotdigits_p4convnet import get_config as base
+
+
+def get_config():
+    """The configuration."""
+    config = base()
+    config.model = "z2convnet"
+    config.stem_channels = 14
+    config.channels_per_stage = (17, 20)
+    return config

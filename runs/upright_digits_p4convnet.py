@@ -1,0 +1,19 @@
+"""p4convnet on upright digits, tested on turned ones.
+
+Row: ours
+Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
+    batch 16, 10 epochs, nothing turned in training or validation
+Command: python main.py --config=runs/upright_digits_p4convnet.py
+Reached: not run
+Cost: not measured
+"""
+
+from runs.rotdigits_p4convnet import get_config as base
+
+
+def get_config():
+    """The configuration."""
+    config = base()
+    config.dataset = "uprightDigits"
+    config.augment = False
+    return config

@@ -1,0 +1,18 @@
+"""p4sa on upright digits, tested on turned ones.
+
+Row: ours
+Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 10 epochs, nothing turned in training or
+    validation
+Command: python main.py --config=runs/upright_digits_p4sa.py
+Reached: not run
+Cost: not measured
+"""
+
+from runs.rotdigits_p4sa import get_config as base
+
+
+def get_config():
+    """The configuration."""
+    config = base()
+    config.dataset = "uprightDigits"
+    return config
