@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def cifar10(root: Path, *, download: bool = True) -> Source:
     """Read CIFAR-10: 50,000 training and 10,000 test images.
 
-    They are in ``<root>/cifar-10-batches-py``, or in ``<root>/CIFAR10/{train,test}/<class>/``; where
-    neither is there, the former is downloaded.
+    They are in ``<root>/cifar-10-batches-py``, which is downloaded, or in
+    ``<root>/CIFAR10/{train,test}/<class>/``.
 
     Raises:
         DataError: the files are missing or damaged, or torchvision is.

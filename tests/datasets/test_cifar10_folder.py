@@ -1,4 +1,4 @@
-"""CIFAR-10 from folders of images: pixel for pixel, decoded once, and one line for what is wrong."""
+"""CIFAR-10 from folders of images: pixel for pixel, decoded once, one line for what is wrong."""
 
 from __future__ import annotations
 
