@@ -4,6 +4,7 @@
 #   make test PYTHON=python                    in an environment that you already have: installs nothing
 #   make test VENV=/path/to/new/environment    another place for the environment than .venv
 #   make docs                                  the documentation, in site/
+#   make pictures                              every picture of README and docs/, in docs/pictures/
 
 VENV ?= .venv
 ifeq ($(origin PYTHON),command line)
@@ -17,7 +18,7 @@ environment: $(VENV)/requirements.installed
 tools: $(VENV)/requirements-dev.installed
 endif
 
-.PHONY: train test lint docs environment tools
+.PHONY: train test lint docs pictures environment tools
 
 train: environment
 	$(PYTHON) main.py $(ARGS)
@@ -29,6 +30,9 @@ lint: tools
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+pictures: environment
+	$(PYTHON) -m demo.figures
 
 docs: tools
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict

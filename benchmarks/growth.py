@@ -1,116 +1,91 @@
-"""Measure how time and memory of one attention layer grow with the image and with the group.
+"""Measure how time and memory of one attention layer grow with the side of the image.
 
-    python -m benchmarks.growth --out pictures
+    python -m benchmarks.growth        writes benchmarks/growth.json, which `make pictures` draws
 
-Forward and backward of a group layer as in PCam's preset (12 channels, 9 heads, window 5×5), batch
-1, in float32: p4 for images of 32 to 512 pixels a side (1024 on a GPU), and groups of 1 to 16
-elements at 32×32.
+Forward and backward of a p4 group layer as in PCam's preset (12 channels, 9 heads, window 5×5),
+batch 1, in float32, for images of 32 to 512 pixels a side (1024 on a GPU). The reference backend,
+which computes as the released code does, ends where it is out of memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.attention import BACKENDS, add_effort
-from benchmarks.contenders import Measurement, measure, read
-from benchmarks.growth_pictures import Curve, draw
-from benchmarks.worker import AFFORDABLE_BYTES
-from g_selfatt import groups
+from benchmarks.contenders import measure, read
+from benchmarks.machine import describe
 
+FIGURES = Path(__file__).with_name("growth.json")
 SIDES = {"cpu": (32, 64, 128, 256, 512), "cuda": (32, 64, 128, 256, 512, 1024)}
-GROUPS = ("z2", "p2", "p4", "p8", "p16")
-LAYER = ", 12 channels, 9 heads, window 5×5, batch 1, float32"
 
 
-def measure_curve(
-    steps: dict[int, dict[str, Any]], backend: str, device: str, threads: int, repeats: int
-) -> dict[int, Measurement]:
-    """The costs of steps of growing size, up to the first that is out of memory; prints each.
+def measure_sides(
+    backend: str, sides: Sequence[int], device: str, threads: int, repeats: int
+) -> Iterator[dict[str, Any]]:
+    """The cost of a step for each side, up to the first that is out of memory; prints each.
 
     Args:
-        steps: layers as `benchmarks.worker` builds them, by their size.
         backend: of the attention.
+        sides: of the images, in pixels, growing.
         device: ``"cpu"`` or ``"cuda"``.
         threads: of the CPU.
         repeats: number of steps that a time is the median of.
+
+    Yields:
+        ``backend``, ``side``, ``seconds`` and ``megabytes``; the last two are None where a process
+        is out of memory.
     """
-    costs: dict[int, Measurement] = {}
-    for size, what in steps.items():
-        name = f"{backend:<10} {what['group']:<4} {what['side']}×{what['side']:<4}"
-        (cost,) = measure([read(backend)], what, device, threads, repeats)
+    for side in sides:
+        step = {"group": "p4", "side": side}
+        (cost,) = measure([read(backend)], step, device, threads, repeats)
+        name = f"{backend:<10} {side}×{side:<4}"
         if cost is None:
             print(f"{name}  out of memory")
-            break
-        if cost.memory_bytes is None or cost.process_bytes is None:
+            yield {"backend": backend, "side": side, "seconds": None, "megabytes": None}
+            return
+        if cost.memory_bytes is None or cost.step_ms is None:
             raise ValueError("the memory of a process can be measured on Linux only")
-        print(
-            f"{name}  step {cost.step_ms:9.1f} ms  memory {cost.memory_bytes / 1e6:8.1f} MB  "
-            f"process {cost.process_bytes / 1e6:8.1f} MB",
-            flush=True,
-        )
-        costs[size] = cost
-    return costs
-
-
-def measure_curves(steps: dict[int, dict[str, Any]], device: str, *effort: int) -> dict[str, Curve]:
-    """What is drawn, for both backends; arguments as of `measure_curve`."""
-    curves = {}
-    for backend in BACKENDS[device]:
-        costs = measure_curve(steps, backend, device, *effort)
-        cut = len(costs) < len(steps)
-        name = f"{backend} (as far as {AFFORDABLE_BYTES / 1e9:g} GB reach)" if cut else backend
-        curves[name] = Curve(
-            list(costs),
-            [(cost.step_ms or 0) / 1e3 for cost in costs.values()],
-            [(cost.memory_bytes or 0) / 1e6 for cost in costs.values()],
-        )
-    return curves
+        seconds, megabytes = cost.step_ms / 1e3, cost.memory_bytes / 1e6
+        print(f"{name}  step {seconds:9.4f} s  memory {megabytes:8.1f} MB", flush=True)
+        yield {"backend": backend, "side": side, "seconds": seconds, "megabytes": megabytes}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, print and draw; returns the exit code."""
+    """Measure, print and write; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.growth",
         description=__doc__.splitlines()[0],
         usage=argparse.SUPPRESS,  # a mistake is one line
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder of the pictures"
-    )
     parser.add_argument("--device", default="cpu", choices=SIDES, help="cpu or cuda (%(default)s)")
+    parser.add_argument(
+        "--json", type=Path, default=FIGURES, metavar="FILE", help="where the figures are written"
+    )
     add_effort(parser, repeats=3)
     options = parser.parse_args(arguments)
-    effort = (options.threads, options.repeats)
-    by_side = {side: {"group": "p4", "side": side} for side in SIDES[options.device]}
-    by_group = {groups.get(name).num_elements: {"group": name, "side": 32} for name in GROUPS}
+    if not options.json.parent.is_dir():
+        parser.error(f"cannot write {options.json}: there is no such folder")
+    effort = (options.device, options.threads, options.repeats)
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        of_side = measure_curves(by_side, options.device, *effort)
-        of_group = measure_curves(by_group, options.device, *effort)
-    except (OSError, ValueError) as error:
+        figures = [
+            figure
+            for backend in BACKENDS[options.device]
+            for figure in measure_sides(backend, SIDES[options.device], *effort)
+        ]
+    except ValueError as error:
         parser.error(str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    pictures = {
-        "growth_image.png": draw(
-            of_side, f"one p4 layer{LAYER}", "image side in pixels", ("linear in the pixels", 2)
-        ),
-        "growth_group.png": draw(
-            of_group,
-            f"one layer on a 32×32 image{LAYER}",
-            "elements |H| of the group",
-            ("linear in |H|", 1),
-        ),
-    }
-    for name, picture in pictures.items():
-        picture.savefig(options.out / name, dpi=150)
-        print(f"drew {options.out / name}")
+    result = describe(options.device, options.threads) | {"figures": figures}
+    options.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(f"wrote {options.json}")
     return 0
 
 

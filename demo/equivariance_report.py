@@ -1,10 +1,10 @@
-"""Measure how equivariant a whole network is, layer by layer, and draw it.
+"""Measure how equivariant a whole network is, layer by layer and at every angle.
 
     python -m demo.equivariance_report --model p4sa --out report/
     python -m demo.equivariance_report --weights saved/rotDigits-p4sa-local5-seed0-70b467a6
 
-Writes report.json and report.png into the folder. The same weights are measured under several group
-encodings: ours beside that of the released code, unless ``--group_encoding`` names others.
+Prints a table and writes report.json into the folder. The same weights are measured under several
+group encodings: ours beside that of the released code, unless ``--group_encoding`` names others.
 
 **Layers, at the elements of the group.** The error of a layer is that of the network from the image
 to its output, max|N(h·x) − h·N(x)| / max|N(x)|, by `g_selfatt.testing.layer_errors`. Between the
@@ -15,7 +15,7 @@ is given there. Mirrors are measured where the group has them.
 max|N(θ·x) − N(x)| / max|N(x)|.
 
 Multiples of 90° and mirrors permute the pixels, so that their errors are only the network's:
-filled markers, ``"exact": true`` in the JSON. Any other angle interpolates bilinearly, and its
+``"exact": true`` in the JSON. Any other angle interpolates bilinearly, and its
 error contains that of turning the image. Feature maps are then compared on the inscribed disc, and
 not at all (null) where they have shrunk to 2×2 pixels, none of which lies on it. The image is
 turned before it is normalized, so that the corners are black. A pooling that drops a
@@ -41,7 +41,6 @@ from torch import Tensor, nn
 
 import datasets
 import models
-from demo import report_picture
 from demo.networks import Normalize, example_image, name_layers, random_network, trained_network
 from g_selfatt import groups
 from g_selfatt.functional import GROUP_ENCODINGS, preserves_grid, transform_plane
@@ -267,9 +266,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     text = json.dumps(report, indent=1, ensure_ascii=False)
     (options.out / "report.json").write_text(text + "\n")
-    report_picture.draw(report, TOLERANCE).savefig(options.out / "report.png")
     print(table(report))
-    print(f"wrote {options.out / 'report.json'} and {options.out / 'report.png'}")
+    print(f"wrote {options.out / 'report.json'}")
     failed = failures(report)
     for line in failed:
         print(f"{COMMAND}: {line}", file=sys.stderr)

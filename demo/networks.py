@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 import datasets
 import models
+from g_selfatt import groups
+from g_selfatt.groups import Group
 from g_selfatt.nn import TransformerBlock
 from g_selfatt.nn.self_attention import SelfAttention
+from g_selfatt.testing import UpTo
 
 BIAS_STD = 0.3
 
@@ -61,6 +66,22 @@ def trained_network(path: Path, encoding: str) -> nn.Module:
     return models.load_model(weights, group_encoding=encoding, backend="auto").double().eval()
 
 
+def shipped_layers(name: str, dataset: str, layer: str) -> tuple[nn.Module, Group]:
+    """A trained network of saved/ up to a layer, from pixels in [0, 1], and its group.
+
+    Args:
+        name: of the network.
+        dataset: what it was trained on.
+        layer: a name of `name_layers`.
+
+    Raises:
+        ValueError, FileNotFoundError: as `trained_network` and `models.find_pretrained`.
+    """
+    model = trained_network(models.find_pretrained(name, dataset)[0].path, "equivariant")
+    network = nn.Sequential(Normalize(datasets.INFO[dataset]), model)
+    return UpTo(network, name_layers(model)[layer]), groups.get(models.model_entry(name).group)
+
+
 def _check_has_encoding(name: str) -> None:
     if not models.model_entry(name).takes("group_encoding"):
         others = [n for n in models.list_models() if models.model_entry(n).takes("group_encoding")]
@@ -103,6 +124,15 @@ def rot_digit(index: int = 0) -> tuple[Tensor, int]:
     test = datasets.load("rotDigits").test
     assert isinstance(test, datasets.TensorSplit)
     return test.images[index : index + 1].double() / 255, int(test.labels[index])
+
+
+def mnist_digit() -> Tensor:
+    """The 2 of demo/digit.png, ``(1, 1, 28, 28)`` float64 in [0, 1].
+
+    A test image of MNIST (Y. LeCun, C. Cortes and C. J. C. Burges), licence CC BY-SA 3.0.
+    """
+    digit = np.array(Image.open(Path(__file__).with_name("digit.png")).convert("L"))
+    return torch.from_numpy(digit)[None, None].double() / 255
 
 
 def example_image(info: datasets.DatasetInfo) -> tuple[Tensor, str]:

@@ -19,12 +19,10 @@ from torch import Tensor, nn
 
 import datasets
 from demo.networks import Normalize, rot_digit
+from demo.style import COLOURS, LINES
 from g_selfatt.functional import inscribed_disc
 from g_selfatt.groups import Group
 
-# Okabe and Ito's colours, which colour-blind readers tell apart, each with a line of its own.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
 DPI = 72
 FONT_SIZE = 12
 

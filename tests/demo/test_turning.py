@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 import datasets
-from demo import turning
-from demo.networks import example_image
+from demo.figures import turning
+from demo.networks import example_image, shipped_layers
 from g_selfatt import groups
 from g_selfatt.testing import equivariance_error
 
@@ -15,14 +15,14 @@ PIXELS, _ = example_image(datasets.INFO["rotDigits"])
 
 
 def test_the_errors_at_multiples_of_90_degrees_are_those_of_equivariance_error():
-    network, group = turning.load_layers("p4sa")
+    network, group = shipped_layers("p4sa", turning.DATASET, turning.LAYER)
     result = turning.measure(network, group, PIXELS, 8)
     assert result.errors[::2] == list(equivariance_error(network, group, PIXELS).values())
     assert max(result.errors[::2]) < 1e-9 and min(result.errors[1::2]) > 1e-3
 
 
 def test_z2sa_is_compared_with_the_turned_map():
-    network, group = turning.load_layers("z2sa")
+    network, group = shipped_layers("z2sa", turning.DATASET, turning.LAYER)
     result = turning.measure(network, group, PIXELS, 4)
     with torch.no_grad():
         upright = network(PIXELS).numpy()
@@ -41,8 +41,7 @@ def test_the_nearest_element():
 
 def test_the_file_has_a_frame_for_each_angle(tmp_path, monkeypatch):
     monkeypatch.setattr(turning, "NUM_ANGLES", 4)
-    assert turning.main([f"--out={tmp_path / 'turning.gif'}"]) == 0
-    picture = Image.open(tmp_path / "turning.gif")
+    picture = Image.open(turning.draw(tmp_path))
     assert (picture.n_frames, picture.size, picture.info["duration"]) == (4, (790, 300), 250)
     assert picture.info["loop"] == 0  # for ever
     frames = []
@@ -50,11 +49,3 @@ def test_the_file_has_a_frame_for_each_angle(tmp_path, monkeypatch):
         picture.seek(k)
         frames.append(np.array(picture.convert("L"), dtype=float)[90:190, 8:118])  # the digit
     assert len({frame.tobytes() for frame in frames}) == 4
-
-
-def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        turning.main([f"--out={tmp_path / 'none' / 'turning.gif'}"])
-    assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert "cannot write" in error and error.count("\n") == 1

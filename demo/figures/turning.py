@@ -1,7 +1,5 @@
 """Turn a digit and watch the feature maps of p4sa turn with it, and those of z2sa not.
 
-    python -m demo.turning --out demo/turning.gif
-
 An animation of 24 steps of 15°, the digit f on the left. Above, one channel of a trained p4sa after
 its first block, at the four elements of the group: the maps turn with the digit and move along the
 group axis. A frame marks the map that began at h = 0°. Beneath, one channel of z2sa, what turning
@@ -16,9 +14,6 @@ the nearest element, and the inscribed disc is compared.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,17 +26,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 import datasets
-import models
-from demo.networks import Normalize, example_image, name_layers, trained_network
-from g_selfatt import groups
+from demo import style
+from demo.networks import example_image, shipped_layers
 from g_selfatt.functional import inscribed_disc, transform_plane
 from g_selfatt.groups import SE2, Group
-from g_selfatt.testing import UpTo
 
 DATASET, LAYER = "rotDigits", "block 1"
 NUM_ANGLES = 24  # a multiple of 4, so that some frames are exact
-COLOURS = {"p4sa": "#0072B2", "z2sa": "#D55E00"}  # Okabe and Ito's, colour-blind-safe
-FRAME = "#CC79A7"
+COLOURS = {"p4sa": style.BLUE, "z2sa": style.ORANGE}
+FRAME = style.PINK
 MARKERS = {"p4sa": "o", "z2sa": "s"}
 FLOOR = 1e-17  # the lower end of the axis of errors
 SIZE = 11
@@ -61,18 +54,6 @@ class Turning(NamedTuple):
     maps: Tensor
     expected: Tensor
     errors: list[float]
-
-
-def load_layers(name: str) -> tuple[nn.Module, Group]:
-    """A trained network of saved/ up to `LAYER`, from pixels in [0, 1], and its group.
-
-    Raises:
-        ValueError, FileNotFoundError: as `trained_network` and `find_pretrained`.
-    """
-    path = models.find_pretrained(name, DATASET)[0].path
-    model = trained_network(path, "equivariant")
-    network = nn.Sequential(Normalize(datasets.INFO[DATASET]), model)
-    return UpTo(network, name_layers(model)[LAYER]), groups.get(models.model_entry(name).group)
 
 
 def nearest_element(group: Group, k: int, num_angles: int) -> int:
@@ -210,29 +191,14 @@ def _draw_errors(axis: Axes, turnings: dict[str, Turning], k: int) -> None:
     axis.grid(alpha=0.3)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Do what a command line asks; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m demo.turning",
-        description=__doc__.splitlines()[0],
-        usage=argparse.SUPPRESS,  # a mistake is one line
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out", type=Path, default="demo/turning.gif", help="an animation (%(default)s)"
-    )
-    out = parser.parse_args(arguments).out
-    if not out.parent.is_dir():
-        parser.error(f"cannot write {out}: there is no such folder")
+def draw(folder: Path) -> Path:
+    """Draw the animation."""
     pixels, _ = example_image(datasets.INFO[DATASET])
-    turnings = {name: measure(*load_layers(name), pixels, NUM_ANGLES) for name in COLOURS}
+    turnings = {
+        name: measure(*shipped_layers(name, DATASET, LAYER), pixels, NUM_ANGLES) for name in COLOURS
+    }
     images = torch.cat([transform_plane(pixels, matrix) for matrix in SE2(NUM_ANGLES).matrices])
-    frames = draw_frames(images, turnings)
+    first, *others = draw_frames(images, turnings)
     options: dict[str, Any] = {"duration": MILLISECONDS, "loop": 0, "optimize": True}
-    frames[0].save(out, save_all=True, append_images=frames[1:], **options)
-    print(f"drew {out}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    first.save(folder / "turning.gif", save_all=True, append_images=others, **options)
+    return folder / "turning.gif"
