@@ -193,3 +193,16 @@ def test_without_numba_the_reason_is_logged_once(monkeypatch, caplog):
     assert [r.message for r in caplog.records if "Numba is not installed" in r.message] != []
     assert len(caplog.records) == 1
     torch.testing.assert_close(got[1], self_attention(*inputs, scale=0.3, backend="reference"))
+
+
+@pytest.mark.parametrize("equal", ["none", "some", "all"])
+def test_equal_rows_of_the_table_have_gradients_of_their_own(equal):
+    """The scores of equal rows are computed once."""
+    inputs = make_inputs("p4", (4, 19), (3, 5))
+    table = inputs[3]
+    if equal == "some":
+        table[1], table[2] = table[0].flip(1, 2), table[0].flip(2)
+    elif equal == "all":
+        table[:] = 0.25
+    expected = results("reference", inputs)
+    assert worst_error(results("numba", inputs), expected) < 1e-13

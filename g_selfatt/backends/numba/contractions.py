@@ -130,60 +130,58 @@ def scatter(images, scores, vectors, positions, offsets):
 
 
 @inner
-def correlate_table(scores, vectors, table, start, positions, ids, offsets):
-    """P[h,g,o] = start[p+o] + Σ_{c<d} X[g,c]·T[h,o,c]; T (|H|, K, d) is the same for all lanes."""
-    elements, depth = vectors.shape[0], table.shape[2]
-    tiled, last = elements - elements % 4, offsets - 1
-    for h in range(table.shape[0]):
-        for o in range(offsets if tiled else 0):
-            w, first = ids[o], load(start, (positions[o],))
-            for g in range(0, tiled, 4):
-                s0, s1, s2, s3 = first, first, first, first
-                for c in range(depth):
-                    t = spread(table, (h, w, c))
-                    s0 = multiply_add(load(vectors, (g, c)), t, s0)
-                    s1 = multiply_add(load(vectors, (g + 1, c)), t, s1)
-                    s2 = multiply_add(load(vectors, (g + 2, c)), t, s2)
-                    s3 = multiply_add(load(vectors, (g + 3, c)), t, s3)
-                store(scores, (h, g, o), s0)
-                store(scores, (h, g + 1, o), s1)
-                store(scores, (h, g + 2, o), s2)
-                store(scores, (h, g + 3, o), s3)
-        for g in range(tiled, elements):
-            for o in range(0, offsets, 4):
-                o1, o2, o3 = min(o + 1, last), min(o + 2, last), min(o + 3, last)
-                w0, w1, w2, w3 = ids[o], ids[o1], ids[o2], ids[o3]
-                s0, s1 = load(start, (positions[o],)), load(start, (positions[o1],))
-                s2, s3 = load(start, (positions[o2],)), load(start, (positions[o3],))
-                for c in range(depth):
-                    x = load(vectors, (g, c))
-                    s0 = multiply_add(x, spread(table, (h, w0, c)), s0)
-                    s1 = multiply_add(x, spread(table, (h, w1, c)), s1)
-                    s2 = multiply_add(x, spread(table, (h, w2, c)), s2)
-                    s3 = multiply_add(x, spread(table, (h, w3, c)), s3)
-                store(scores, (h, g, o), s0)
-                store(scores, (h, g, o1), s1)
-                store(scores, (h, g, o2), s2)
-                store(scores, (h, g, o3), s3)
+def correlate_table(scores, vectors, table, rows, count):
+    """P[g,s] = Σ_{c<d} X[g,c]·T[s,c], s of the rows in sight; T (rows, d) is for all lanes."""
+    elements, depth = vectors.shape[0], table.shape[1]
+    tiled, last = elements - elements % 4, count - 1
+    zero = full(load(vectors, (0, 0)), 0.0)
+    for s in range(count if tiled else 0):
+        row = rows[s]
+        for g in range(0, tiled, 4):
+            s0, s1, s2, s3 = zero, zero, zero, zero
+            for c in range(depth):
+                t = spread(table, (row, c))
+                s0 = multiply_add(load(vectors, (g, c)), t, s0)
+                s1 = multiply_add(load(vectors, (g + 1, c)), t, s1)
+                s2 = multiply_add(load(vectors, (g + 2, c)), t, s2)
+                s3 = multiply_add(load(vectors, (g + 3, c)), t, s3)
+            store(scores, (g, s), s0)
+            store(scores, (g + 1, s), s1)
+            store(scores, (g + 2, s), s2)
+            store(scores, (g + 3, s), s3)
+    for g in range(tiled, elements):
+        for s in range(0, count, 4):
+            o1, o2, o3 = min(s + 1, last), min(s + 2, last), min(s + 3, last)
+            r0, r1, r2, r3 = rows[s], rows[o1], rows[o2], rows[o3]
+            s0, s1, s2, s3 = zero, zero, zero, zero
+            for c in range(depth):
+                x = load(vectors, (g, c))
+                s0 = multiply_add(x, spread(table, (r0, c)), s0)
+                s1 = multiply_add(x, spread(table, (r1, c)), s1)
+                s2 = multiply_add(x, spread(table, (r2, c)), s2)
+                s3 = multiply_add(x, spread(table, (r3, c)), s3)
+            store(scores, (g, s), s0)
+            store(scores, (g, o1), s1)
+            store(scores, (g, o2), s2)
+            store(scores, (g, o3), s3)
 
 
 @inner
-def combine_table(vectors, scores, table, ids, offsets):
-    """X[g,c] += Σ_{h,o} S[h,g,o]·T[h,o,c] for the first d channels."""
-    depth = table.shape[2]
+def combine_table(vectors, scores, table, rows, count):
+    """X[g,c] += Σ_s S[g,s]·T[s,c] for the first d channels, s of the rows in sight."""
+    depth = table.shape[1]
     for g in range(vectors.shape[0]):
         c = 0
         while c < depth:
             c1, c2, c3 = min(c + 1, depth - 1), min(c + 2, depth - 1), min(c + 3, depth - 1)
             x0, x1 = load(vectors, (g, c)), load(vectors, (g, c1))
             x2, x3 = load(vectors, (g, c2)), load(vectors, (g, c3))
-            for h in range(table.shape[0]):
-                for o in range(offsets):
-                    s, w = load(scores, (h, g, o)), ids[o]
-                    x0 = multiply_add(spread(table, (h, w, c)), s, x0)
-                    x1 = multiply_add(spread(table, (h, w, c1)), s, x1)
-                    x2 = multiply_add(spread(table, (h, w, c2)), s, x2)
-                    x3 = multiply_add(spread(table, (h, w, c3)), s, x3)
+            for s in range(count):
+                score, row = load(scores, (g, s)), rows[s]
+                x0 = multiply_add(spread(table, (row, c)), score, x0)
+                x1 = multiply_add(spread(table, (row, c1)), score, x1)
+                x2 = multiply_add(spread(table, (row, c2)), score, x2)
+                x3 = multiply_add(spread(table, (row, c3)), score, x3)
             store(vectors, (g, c), x0)
             store(vectors, (g, c1), x1)
             store(vectors, (g, c2), x2)

@@ -43,7 +43,8 @@ class Problem(NamedTuple):
     key: Any
     value: Any
     scale: float
-    table: Any  # (|H|, K, d)
+    table: Any  # (rows, d), each row once
+    rows: Any  # (|H|, K), rows of the table
     embedding: Any  # (|H|, e); (1, 0) for lifting
     index: Any  # (|H|, |G|, |G|), rows of the embedding
     penalty: Any  # (length,): 0 at pixels, hugely negative elsewhere
@@ -65,15 +66,19 @@ class Scratch(NamedTuple):
     values: Any  # (c, |G|, length)
     query: Any  # (|G|, c)
     content: Any  # A (|G| of g, |G| of m, n)
-    position: Any  # P (|H|, |G|, n)
+    position: Any  # P (|G|, rows in sight)
     group: Any  # R (|H|, |G|, |G|)
     exp_content: Any  # eA (|G| + 1, |G|, n); the last for a (h, g) whose Z underflows
     exp_position: Any  # eP (|H|·|G| + 1, n); the last is ones, likewise
+    exp_row: Any  # eP of one g: (rows in sight)
     exp_group: Any  # eR (|H|, |G|, |G|)
     coefficient: Any  # eR / Z of one (h, g): (|G| of m)
     by_row: Any  # U (|H| of t)
     ids: Any  # (n,) offsets in sight, as i·K_w + j
     positions: Any  # (n,) of the first lane's keys
+    rows: Any  # (rows in sight,) of the table
+    slots: Any  # (|H|, n), which of the rows in sight
+    slot_of: Any  # (rows,), −1 where a row is not in sight
 
 
 @njit
@@ -85,6 +90,7 @@ def make_scratch(problem, lanes):
     for _, top, bottom, left, right in problem.blocks:
         most = max(most, (bottom - top) * (right - left))
     dtype = problem.penalty.dtype
+    rows = problem.table.shape[0]
     ones = room((outputs * elements + 1, most, lanes), dtype)
     ones[:] = 1
     return Scratch(
@@ -93,15 +99,19 @@ def make_scratch(problem, lanes):
         np.zeros((channels, elements, length), dtype),
         room((elements, channels, lanes), dtype),
         room((elements, elements, most, lanes), dtype),
-        room((outputs, elements, most, lanes), dtype),
+        room((elements, rows, lanes), dtype),
         room((outputs, elements, elements, lanes), dtype),
         room((elements + 1, elements, most, lanes), dtype),
         ones,
+        room((rows, lanes), dtype),
         room((outputs, elements, elements, lanes), dtype),
         room((elements, lanes), dtype),
         room((problem.embedding.shape[0], lanes), dtype),
         np.empty(most, np.int64),
         np.empty(most, np.int64),
+        np.empty(rows, np.int64),
+        np.empty((outputs, most), np.int64),
+        np.empty(rows, np.int64),
     )
 
 
@@ -125,7 +135,7 @@ def positions_of(problem, first_block, last_block):
 
 @inner
 def look_around(problem, scratch, block):
-    """List the offsets in sight of a block; returns its first position and their number."""
+    """List what is in sight of a block; returns its first position, offsets and rows in number."""
     first, top, bottom, left, right = problem.blocks[block]
     height, width = problem.window
     n = 0
@@ -136,7 +146,18 @@ def look_around(problem, scratch, block):
             scratch.ids[n] = i * width + j
             scratch.positions[n] = first + (i - height // 2) * problem.layout[2] + j - width // 2
             n += 1
-    return first, n
+    rows, slots, slot_of = scratch.rows, scratch.slots, scratch.slot_of
+    in_sight = 0
+    slot_of[:] = -1
+    for h in range(slots.shape[0]):
+        for o in range(n):
+            row = problem.rows[h, scratch.ids[o]]
+            if slot_of[row] < 0:
+                slot_of[row] = in_sight
+                rows[in_sight] = row
+                in_sight += 1
+            slots[h, o] = slot_of[row]
+    return first, n, in_sight
 
 
 @inner
@@ -156,14 +177,12 @@ def paste_block(images, vectors, first):
 
 
 @inner
-def compute_factors(problem, scratch, first, offsets):
+def compute_factors(problem, scratch, first, offsets, rows):
     """Fill the scores A, P, R and their exponentials for the block at ``first``."""
     copy_block(scratch.query, scratch.queries, first)
     positions, penalty = scratch.positions, problem.penalty
     correlate(scratch.content, scratch.query, scratch.keys, penalty, positions, offsets)
-    correlate_table(
-        scratch.position, scratch.query, problem.table, penalty, positions, scratch.ids, offsets
-    )
+    correlate_table(scratch.position, scratch.query, problem.table, scratch.rows, rows)
     _group_scores(scratch.group, scratch.query, problem.embedding, problem.index, scratch.by_row)
     content, position, group = scratch.content, scratch.position, scratch.group
     exp_content, exp_position, exp_group = (
@@ -171,6 +190,7 @@ def compute_factors(problem, scratch, first, offsets):
         scratch.exp_position,
         scratch.exp_group,
     )
+    exp_row, slots = scratch.exp_row, scratch.slots
     outputs, elements = group.shape[:2]
     for g in range(elements):
         most = load(content, (g, 0, 0))
@@ -180,14 +200,16 @@ def compute_factors(problem, scratch, first, offsets):
         for m in range(elements):
             for o in range(offsets):
                 store(exp_content, (g, m, o), power_of_two(load(content, (g, m, o)) - most))
+        most = load(position, (g, 0))
+        for s in range(rows):
+            most = larger(most, load(position, (g, s)))
+        for s in range(rows):
+            store(exp_row, (s,), power_of_two(load(position, (g, s)) - most))
+        for h in range(outputs):
+            for o in range(offsets):
+                store(exp_position, (h * elements + g, o), load(exp_row, (slots[h, o],)))
     for h in range(outputs):
         for g in range(elements):
-            most = load(position, (h, g, 0))
-            for o in range(offsets):
-                most = larger(most, load(position, (h, g, o)))
-            row = h * elements + g
-            for o in range(offsets):
-                store(exp_position, (row, o), power_of_two(load(position, (h, g, o)) - most))
             most = load(group, (h, g, 0))
             for m in range(elements):
                 most = larger(most, load(group, (h, g, m)))
@@ -251,18 +273,19 @@ def normalize(scratch, h, g, here, offsets, least):
 def _joint_softmax(scratch, h, g, here, offsets):
     """The plain softmax of (h, g): 2^(s − max) in the last row of eA, 1/Z as coefficients."""
     content, position, group = scratch.content, scratch.position, scratch.group
-    exp_content, coefficient = scratch.exp_content, scratch.coefficient
+    exp_content, coefficient, slots = scratch.exp_content, scratch.coefficient, scratch.slots
     elements = coefficient.shape[0]
-    most = load(content, (g, 0, 0)) + load(position, (h, g, 0)) + load(group, (h, g, 0))
+    most = load(content, (g, 0, 0)) + load(position, (g, slots[h, 0])) + load(group, (h, g, 0))
     for m in range(elements):
         r = load(group, (h, g, m))
         for o in range(offsets):
-            most = larger(most, load(content, (g, m, o)) + load(position, (h, g, o)) + r)
+            s = load(content, (g, m, o)) + load(position, (g, slots[h, o])) + r
+            most = larger(most, s)
     total = full(here, 0.0)
     for m in range(elements):
         r = load(group, (h, g, m))
         for o in range(offsets):
-            s = load(content, (g, m, o)) + load(position, (h, g, o)) + r
+            s = load(content, (g, m, o)) + load(position, (g, slots[h, o])) + r
             p = power_of_two(s - most)
             total = total + p
             store(exp_content, (elements, m, o), p)

@@ -64,7 +64,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     ids, keys = scratch.ids, problem.weight_keys
     coefficient = scratch.coefficient
     outputs, elements = problem.index.shape[:2]
-    window = problem.table.shape[1]
+    window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     threshold = full(counters(here, 0), uint32(problem.threshold))
@@ -106,6 +106,18 @@ def _score_gradients(share, inner, d_content, d_position, d_group, h, g, offsets
             store(d_content, (g, m, o), of_content)
             store(d_position, (h, g, o), of_position)
         store(d_group, (h, g, m), total)
+
+
+@inner
+def _sum_by_row(d_rows, d_position, slots, offsets, rows):
+    """dP of the rows in sight: the sum over the (h, o) that have a row."""
+    for g in range(d_rows.shape[0]):
+        for s in range(rows):
+            store(d_rows, (g, s), full(load(d_rows, (0, 0)), 0.0))
+        for h in range(slots.shape[0]):
+            for o in range(offsets):
+                s = slots[h, o]
+                store(d_rows, (g, s), load(d_rows, (g, s)) + load(d_position, (h, g, o)))
 
 
 @inner
@@ -162,13 +174,15 @@ def _compile(digest: int) -> Callable:
         d_queries = np.empty((channels, elements, length), dtype)
         d_keys = np.empty((channels, elements, length), dtype)
         d_values = np.empty((channels, elements, length), dtype)
-        tables = room((*problem.table.shape, lanes), dtype)
+        depth = problem.table.shape[1]
+        tables = room((outputs, problem.rows.shape[1], depth, lanes), dtype)
         embeddings = room((*problem.embedding.shape, lanes), dtype)
         d_mixed = room((outputs, channels, lanes), dtype)  # dO (h, c)
         d_weights = room((outputs, elements, most, lanes), dtype)  # dW (h, m, o)
         weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
         d_content = room((elements, elements, most, lanes), dtype)  # dA (g, m, o)
         d_position = room((outputs, elements, most, lanes), dtype)  # dP (h, g, o)
+        d_rows = room((elements, problem.table.shape[0], lanes), dtype)  # dP by row (g, s)
         d_group = room((outputs, elements, elements, lanes), dtype)  # dR (h, g, m)
         share = room((2, elements, most, lanes), dtype)  # p and p·mask·dW of one (h, g)
         d_vector = room((elements, channels, lanes), dtype)  # dq (g, c)
@@ -178,9 +192,9 @@ def _compile(digest: int) -> Callable:
             read(d_outs, d_out, unit, problem.layout, 1 / kept)
             d_keys[:], d_values[:], tables[:], embeddings[:] = 0, 0, 0, 0
             for block in range(first_block, last_block):
-                position, offsets = look_around(problem, scratch, block)
+                position, offsets, rows = look_around(problem, scratch, block)
                 positions, ids = scratch.positions, scratch.ids
-                compute_factors(problem, scratch, position, offsets)
+                compute_factors(problem, scratch, position, offsets, rows)
                 copy_block(d_mixed, d_outs, position)
                 correlate(d_weights, d_mixed, scratch.values, blank, positions, offsets)
                 for h in range(outputs):
@@ -208,7 +222,8 @@ def _compile(digest: int) -> Callable:
                     scatter(d_keys, d_content, scratch.query, positions, offsets)
                 if wants_scores:
                     combine(d_vector, d_content, scratch.keys, positions, offsets)
-                    combine_table(d_vector, d_position, problem.table, ids, offsets)
+                    _sum_by_row(d_rows, d_position, scratch.slots, offsets, rows)
+                    combine_table(d_vector, d_rows, problem.table, scratch.rows, rows)
                     scatter_table(tables, d_position, scratch.query, ids, offsets)
                     _embedding_gradients(
                         d_vector, embeddings, d_group, scratch, problem.embedding, problem.index

@@ -41,7 +41,7 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
     ids, keys = scratch.ids, problem.weight_keys
     coefficient = scratch.coefficient
     outputs, elements = problem.index.shape[:2]
-    window = problem.table.shape[1]
+    window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
     threshold = full(counters(here, 0), uint32(problem.threshold))
     for g in range(elements):
@@ -72,8 +72,8 @@ def _compile(digest: int) -> Callable:
         for unit in range(first_unit, last_unit):
             read_unit(problem, scratch, unit)
             for block in range(first_block, last_block):
-                position, offsets = look_around(problem, scratch, block)
-                compute_factors(problem, scratch, position, offsets)
+                position, offsets, rows = look_around(problem, scratch, block)
+                compute_factors(problem, scratch, position, offsets, rows)
                 for h in range(outputs):
                     _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least)
                 combine(mixed, weights, scratch.values, scratch.positions, offsets)

@@ -20,6 +20,7 @@ from g_selfatt.backends.numba.images import view
 from g_selfatt.backends.numba.kernels_backward import backward
 from g_selfatt.backends.numba.kernels_forward import forward
 from g_selfatt.backends.numba.lanes import BYTES
+from g_selfatt.backends.numba.table import unique_rows
 from g_selfatt.backends.numba.workers import run_all, share_out
 from g_selfatt.functional.inputs import AttentionInputs
 
@@ -118,7 +119,7 @@ class _Call:
             view(key.to(dtype)),
             view(value.to(dtype)),
             scale,
-            table.flatten(2).mT.contiguous().numpy(),
+            *unique_rows(table.flatten(2).mT.contiguous().numpy()),
             # A copy: a view of NumPy's would pin the storage of a parameter, which FSDP resizes.
             embedding.detach().to(dtype, copy=True).contiguous().numpy(),
             index.contiguous().numpy(),
@@ -159,7 +160,8 @@ class _Call:
         wants_scores = wanted[0] or wanted[1] or wanted[3] or wanted[4]
         d_query = self._empty_image(1, elements)
         d_key, d_value = (self._empty_image(parts, elements) for _ in range(2))
-        d_table = torch.empty(parts, units, *problem.table.shape, dtype=self.dtype)
+        depth = problem.table.shape[1]
+        d_table = torch.empty(parts, units, *problem.rows.shape, depth, dtype=self.dtype)
         d_embedding = torch.empty(parts, units, *problem.embedding.shape, dtype=self.dtype)
         arguments = (
             problem,
