@@ -72,10 +72,16 @@ def write(image, padded, unit, part, layout, least, most, factor):
             for y in range(height):
                 at = first + c * of_channel + e * of_element + y * of_row
                 start = margin + y * stride
-                left, right = max(least - start, 0), min(most - start, width)
+                left = max(least - start, 0)
+                count = min(most - start, width) - left
+                if count <= 0:
+                    continue
+                at += left * of_pixel
+                source = line[start + left :]
                 if of_pixel == 1:
-                    for x in range(left, right):
-                        memory[at + x] = line[start + x] * factor
+                    to = memory[at : at + count]
+                    for x in range(count):
+                        to[x] = source[x] * factor
                 else:
-                    for x in range(left, right):
-                        memory[at + x * of_pixel] = line[start + x] * factor
+                    for x in range(count):
+                        memory[at + x * of_pixel] = source[x] * factor
