@@ -27,11 +27,11 @@ from g_selfatt.backends.numba.lanes import (
     larger,
     load,
     multiply_add,
-    power_of_two,
     room,
     spread,
     store,
 )
+from g_selfatt.backends.numba.powers import power_of_two
 
 LN_2 = math.log(2)
 

@@ -39,6 +39,7 @@ from g_selfatt.backends.numba.factors import (
 )
 from g_selfatt.backends.numba.images import read, write
 from g_selfatt.backends.numba.lanes import (
+    across,
     counters,
     full,
     load,
@@ -54,7 +55,7 @@ def _sum_lanes(target, lanes, factor):
     """factor · the sum over the last axis."""
     flat, rows = target.reshape(-1), lanes.reshape(-1, lanes.shape[-1])
     for i in range(flat.size):
-        flat[i] = rows[i].sum() * factor
+        flat[i] = across(load(rows, (i,))) * factor
 
 
 @inner

@@ -56,11 +56,12 @@ def _splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir
     return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), zeros)
 
 
-def _constant(vector: ir.VectorType, number: float) -> ir.Constant:
+def constant(vector: ir.VectorType, number: float) -> ir.Constant:
+    """All lanes equal to a number."""
     return ir.Constant(vector, [number] * vector.count)
 
 
-def _call(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
+def call(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
     """An LLVM intrinsic on vectors, overloaded on the type of its arguments only."""
     vector = arguments[0].type
     letter = {"float": "f32", "double": "f64"}[str(vector.element)]
@@ -149,11 +150,28 @@ def room(shape: Any, dtype: Any) -> Any:
     return memory[first : first + size].reshape(shape)
 
 
+@intrinsic
+def across(typingctx: Any, value: Any) -> tuple[Any, Callable]:
+    """The sum of all lanes: halves are added until one number is left."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        (x,) = args
+        count = value.count
+        while count > 1:
+            count //= 2
+            lanes = ir.VectorType(ir.IntType(32), count)
+            low, high = (ir.Constant(lanes, list(range(k, k + count))) for k in (0, count))
+            x = builder.fadd(builder.shuffle_vector(x, x, low), builder.shuffle_vector(x, x, high))
+        return builder.extract_element(x, ir.IntType(32)(0))
+
+    return value.element(value), generate
+
+
 def _elementwise(name: str) -> Callable:
     @intrinsic
     def apply(typingctx: Any, a: Any, b: Any, c: Any) -> tuple[Any, Callable]:
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-            return _call(builder, name, *args)
+            return call(builder, name, *args)
 
         return a(a, b, c), generate
 
@@ -179,7 +197,7 @@ def any_below(typingctx: Any, value: Any, limit: Any, penalty: Any) -> tuple[Any
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
         low = builder.fcmp_unordered("<", args[0], args[1])
-        counts = builder.fcmp_ordered("==", args[2], _constant(args[2].type, 0.0))
+        counts = builder.fcmp_ordered("==", args[2], constant(args[2].type, 0.0))
         bits = builder.bitcast(builder.and_(low, counts), ir.IntType(value.count))
         return builder.icmp_unsigned("!=", bits, bits.type(0))
 
@@ -191,54 +209,11 @@ def inverse(typingctx: Any, value: Any, penalty: Any) -> tuple[Any, Callable]:
     """1/value in the lanes without penalty, 0 in the others."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        counts = builder.fcmp_ordered("==", args[1], _constant(args[1].type, 0.0))
-        quotient = builder.fdiv(_constant(args[0].type, 1.0), args[0])
-        return builder.select(counts, quotient, _constant(args[0].type, 0.0))
+        counts = builder.fcmp_ordered("==", args[1], constant(args[1].type, 0.0))
+        quotient = builder.fdiv(constant(args[0].type, 1.0), args[0])
+        return builder.select(counts, quotient, constant(args[0].type, 0.0))
 
     return value(value, penalty), generate
-
-
-# Of 2ʳ − 1 on |r| ≤ 1/2, the coefficients of r, r², …: least relative error of 2ʳ, by Remez's
-# algorithm (2.6e-9 and 1.8e-17).
-_POWER_OF_TWO = {
-    types.float32: [
-        *(0.69314721496797, 0.24022652782884, 0.055503105510707),
-        *(0.0096176929731597, 0.0013406643898291, 0.00015594678318617),
-    ],
-    types.float64: [
-        *(0.6931471805599457, 0.24022650695910098, 0.0555041086647903945, 0.00961812910760700332),
-        *(0.00133335581534400844, 0.000154035304415709391, 1.52527273849948856e-05),
-        *(1.32154426759094725e-06, 1.01806477725629765e-07, 7.07257031655493719e-09),
-        4.07805101694296604e-10,
-    ],
-}
-
-
-@intrinsic
-def power_of_two(typingctx: Any, value: Any) -> tuple[Any, Callable]:
-    """2ˣ for x ≤ 0, within 1.1 units in the last place; 0 below the smallest normal number.
-
-    x = n + r with |r| ≤ 1/2: 2ˣ = 2ⁿ·(polynomial of 2ʳ). nan stays nan.
-    """
-    bits, mantissa, bias = (32, 23, 127) if value.element == types.float32 else (64, 52, 1023)
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        (x,) = args
-        vector, word = x.type, ir.VectorType(ir.IntType(bits), value.count)
-        lowest = _constant(vector, -bias)  # whose 2ⁿ below is 0
-        x = builder.select(builder.fcmp_ordered(">", lowest, x), lowest, x)
-        # Adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits: n + bias.
-        magic = _constant(vector, 1.5 * 2.0**mantissa + bias)
-        shifted = builder.fadd(x, magic)
-        r = builder.fsub(x, builder.fsub(shifted, magic))
-        coefficients = [_constant(vector, c) for c in (1.0, *_POWER_OF_TWO[value.element])]
-        result = coefficients.pop()
-        while coefficients:
-            result = _call(builder, "fmuladd", result, r, coefficients.pop())
-        power = builder.shl(builder.bitcast(shifted, word), _constant(word, mantissa))
-        return builder.fmul(result, builder.bitcast(power, vector))
-
-    return value(value), generate
 
 
 @intrinsic
@@ -271,7 +246,7 @@ def keep_where(typingctx: Any, bits: Any, least: Any, value: Any) -> tuple[Any, 
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
         kept = builder.icmp_unsigned(">=", args[0], args[1])
-        return builder.select(kept, args[2], _constant(args[2].type, 0.0))
+        return builder.select(kept, args[2], constant(args[2].type, 0.0))
 
     return value(bits, least, value), generate
 

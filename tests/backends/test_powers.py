@@ -1,14 +1,17 @@
-"""The arithmetic on registers that the compiled CPU kernels are written in."""
+"""Powers of two, which the compiled CPU kernels have instead of exponentials."""
 
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
+pytest.importorskip("numba")
 
-from g_selfatt.backends.numba.lanes import BYTES, load, power_of_two, store  # noqa: E402
+from numba import njit
+
+from g_selfatt.backends.numba.lanes import BYTES, load, store
+from g_selfatt.backends.numba.powers import power_of_two
 
 
-@numba.njit
+@njit
 def _powers_of_two(numbers, lanes):
     out = np.empty_like(numbers)
     for i in range(0, len(numbers), lanes):
