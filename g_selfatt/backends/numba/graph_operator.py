@@ -1,4 +1,4 @@
-"""The kernels as custom operators of PyTorch, which torch.compile keeps in its graphs as they are."""
+"""The kernels as custom operators of PyTorch, which torch.compile keeps in its graphs."""
 
 from __future__ import annotations
 
@@ -39,9 +39,15 @@ def attend(inputs: AttentionInputs) -> Tensor:
 )
 def _forward(*inputs: Any) -> Tensor:
     """``(B, heads, c, |H|, H, W)``."""
-    if inputs[4] is not None:
-        check_rows(*inputs[4:6])  # not known when the graph was made
-    computed = _plain(*inputs) if has_to_be_plain(inputs[0], inputs[3]) else _call(*inputs).forward()
+    query, key, value, table, embedding, index, _, scale, rate = inputs
+    if embedding is not None:
+        check_rows(embedding, index)  # whose numbers were not known when the graph was made
+    if has_to_be_plain(query, table):
+        dtype = torch.promote_types(query.dtype, torch.float32)
+        floats = [t if t is None else t.to(dtype) for t in (query, key, value, table, embedding)]
+        computed = recompute.attend(AttentionInputs(*floats, index, scale, rate))  # type: ignore
+    else:
+        computed = _call(*inputs).forward()
     return _allocate(*inputs).copy_(computed)
 
 
@@ -60,14 +66,10 @@ def _backward(d_out: Tensor, wanted: list[bool], *inputs: Any) -> list[Tensor]:
 
     Empty, ``(0,)``, where not wanted.
     """
-    if has_to_be_plain(inputs[0], inputs[3]):
-        floats = [t if t is None else t.detach().requires_grad_() for t in inputs[:5]]
-        with torch.enable_grad():
-            out = _plain(*floats, *inputs[5:])
-        computed = torch.autograd.grad(out, [t for t in floats if t is not None], d_out.to(out))
-    else:
-        computed = _call(*inputs).backward(d_out, tuple(wanted))
     room = _allocate_gradients(d_out, wanted, *inputs)
+    if d_out.numel() == 0:
+        return [gradient.zero_() for gradient in room]
+    computed = _call(*inputs).backward(d_out, tuple(wanted))
     return [
         gradient if one is None else gradient.copy_(one)
         for gradient, one in zip(room, computed, strict=False)
@@ -115,17 +117,8 @@ def _call(*inputs: Any) -> Any:
     # Not at the top: the kernels take their time to load.
     from g_selfatt.backends.numba.operator import Call
 
-    *tensors, seed, scale, dropout_rate = inputs
-    call = Call(*tensors, scale, dropout_rate, 0 if seed is None else int(seed))
+    query, key, value, table, embedding, index, seed, scale, rate = inputs
+    number = 0 if seed is None else int(seed)
+    call = Call(query, key, value, table, embedding, index, scale, rate, number)
     call.heads_inside = True
     return call
-
-
-def _plain(*inputs: Any) -> Tensor:
-    """The same in plain PyTorch, with the mask that the seed says."""
-    *tensors, seed, scale, dropout_rate = inputs
-    dtype = torch.promote_types(tensors[0].dtype, torch.float32)
-    floats = [t if t is None else t.to(dtype) for t in tensors[:5]]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0 if seed is None else int(seed))
-        return recompute.attend(AttentionInputs(*floats, tensors[5], scale, dropout_rate))
