@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from g_selfatt.backends import recompute
+from g_selfatt.backends.numba import graph_operator
 from g_selfatt.functional.inputs import AttentionInputs
 from g_selfatt.functional.tracing import is_compiled, is_traced
 
@@ -27,22 +28,14 @@ def can_run(inputs: AttentionInputs) -> str | None:
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, equal to the reference's."""
-    # Not at the top: the kernels need Numba, and take their time to load.
     if is_compiled():
-        from g_selfatt.backends.numba import graph_operator
-
         return graph_operator.attend(inputs)
-    if has_to_be_plain(inputs.query, inputs.positional_table):
+    if graph_operator.has_to_be_plain(inputs.query, inputs.positional_table):
         return recompute.attend(inputs)
+    # Not at the top: the kernels need Numba, and take their time to load.
     from g_selfatt.backends.numba import operator
 
     return operator.attend(inputs)
-
-
-def has_to_be_plain(query: Tensor, table: Tensor) -> bool:
-    """Whether there is nothing to compute, or a NaN that the kernels would give to other queries
-    than those that meet it."""
-    return query.numel() == 0 or not bool(table.isfinite().all())
 
 
 @torch.compiler.assume_constant_result

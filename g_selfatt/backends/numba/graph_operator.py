@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from g_selfatt.backends import recompute
-from g_selfatt.backends.numba import has_to_be_plain
 from g_selfatt.functional.inputs import AttentionInputs, check_rows
 
 INPUTS = (
@@ -102,6 +101,12 @@ def _differentiate(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)
+
+
+def has_to_be_plain(query: Tensor, table: Tensor) -> bool:
+    """Whether there is nothing to compute, or a NaN that the kernels would give to other queries
+    than those that meet it."""
+    return query.numel() == 0 or not bool(table.isfinite().all())
 
 
 def _image_like(image: Tensor, elements: int) -> Tensor:
