@@ -29,7 +29,8 @@ class _Everywhere(threading.local):
     again where it changes.
     """
 
-    backend: str | None = None
+    def __init__(self) -> None:
+        self.backend: str | None = None
 
 
 _everywhere = _Everywhere()
