@@ -17,8 +17,9 @@ def test_the_networks_of_p4_are_invariant_to_rounding_and_the_others_are_not(rec
 
 def test_the_recipe_of_escnn_is_that_of_p4convnet_but_for_the_network():
     program = (
-        "from runs.sweep import configuration, differences\n"
-        f"there, here = configuration({peers.ESCNN!r}, 3), configuration('rotdigits_p4convnet', 3)\n"
+        "from runs.sweep import configuration\n"
+        f"there = configuration({peers.ESCNN!r}, 3)\n"
+        "here = configuration('rotdigits_p4convnet', 3)\n"
         "print(there.model, {k for k in there if there[k] not in (None, here[k])})"
     )  # in a process of its own, since the recipe registers a network
     done = subprocess.run(
