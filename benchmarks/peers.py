@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         print(f"{error}; its row is left as it is", file=sys.stderr)
     else:
-        command = [python, "-m", "runs.sweep", ESCNN, "--seeds", *options.seeds]
+        command = [str(python), "-m", "runs.sweep", ESCNN, "--seeds", *options.seeds]
         if code := subprocess.run(command, cwd=results.REPOSITORY).returncode:
             return code
         program = f"from benchmarks.peers import *; print(equivariance_error({ESCNN!r}))"
@@ -113,7 +113,7 @@ def _runs(python: Path, program: str) -> bool:
 
 
 def _output(python: Path, program: str) -> str:
-    command = [python, "-c", program]
+    command = [str(python), "-c", program]
     done = subprocess.run(
         command, cwd=results.REPOSITORY, check=True, capture_output=True, text=True
     )
