@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 # arithmetic of a small one, and made threads wait for each other.
 inner = njit(_nrt=False)
 
+# For small ones that are called in the loops: a call writes seven numbers for each of its arrays.
+inlined = njit(_nrt=False, forceinline=True)
+
 
 def sources_digest() -> int:
     """A checksum of all files of this package."""

@@ -14,7 +14,7 @@ the last, the last is repeated), because each addition to a sum waits for the on
 from __future__ import annotations
 
 from g_selfatt.backends.numba.compiling import inner
-from g_selfatt.backends.numba.lanes import full, load, multiply_add, spread, store
+from g_selfatt.backends.numba.lanes import across, full, load, multiply_add, spread, store
 
 
 @inner
@@ -122,7 +122,15 @@ def scatter(images, scores, vectors, positions, offsets):
                     y = multiply_add(s2, load(vectors, (a + 2, c)), y)
                     y = multiply_add(s3, load(vectors, (a + 3, c)), y)
                     store(images, (c, m, at), y)
-            for a in range(tiled, elements):
+            a = tiled
+            while a + 1 < elements:
+                s0, s1 = load(scores, (a, m, o)), load(scores, (a + 1, m, o))
+                for c in range(channels):
+                    y = multiply_add(s0, load(vectors, (a, c)), load(images, (c, m, at)))
+                    y = multiply_add(s1, load(vectors, (a + 1, c)), y)
+                    store(images, (c, m, at), y)
+                a += 2
+            if a < elements:
                 s0 = load(scores, (a, m, o))
                 for c in range(channels):
                     y = multiply_add(s0, load(vectors, (a, c)), load(images, (c, m, at)))
@@ -191,9 +199,10 @@ def combine_table(vectors, scores, table, rows, count):
 
 @inner
 def scatter_table(table, scores, vectors, ids, offsets):
-    """T[h,o,c] += Σ_g S[h,g,o]·X[g,c], each lane for itself: (|H|, K, d) registers."""
+    """T[h,o,c] += Σ_g S[h,g,o]·X[g,c], summed over the lanes; T (|H|, K, d) in single numbers."""
     elements, depth = vectors.shape[0], table.shape[2]
     tiled = elements - elements % 4
+    zero = full(load(vectors, (0, 0)), 0.0)
     for h in range(table.shape[0]):
         for o in range(offsets):
             w = ids[o]
@@ -201,14 +210,12 @@ def scatter_table(table, scores, vectors, ids, offsets):
                 s0, s1 = load(scores, (h, g, o)), load(scores, (h, g + 1, o))
                 s2, s3 = load(scores, (h, g + 2, o)), load(scores, (h, g + 3, o))
                 for c in range(depth):
-                    t = load(table, (h, w, c))
-                    t = multiply_add(s0, load(vectors, (g, c)), t)
+                    t = multiply_add(s0, load(vectors, (g, c)), zero)
                     t = multiply_add(s1, load(vectors, (g + 1, c)), t)
                     t = multiply_add(s2, load(vectors, (g + 2, c)), t)
                     t = multiply_add(s3, load(vectors, (g + 3, c)), t)
-                    store(table, (h, w, c), t)
+                    table[h, w, c] += across(t)
             for g in range(tiled, elements):
                 s0 = load(scores, (h, g, o))
                 for c in range(depth):
-                    t = multiply_add(s0, load(vectors, (g, c)), load(table, (h, w, c)))
-                    store(table, (h, w, c), t)
+                    table[h, w, c] += across(s0 * load(vectors, (g, c)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint32, uint64
 
-from g_selfatt.backends.numba.compiling import inner
+from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.lanes import counters, full, keep_where, shift_right
 
 
@@ -44,7 +44,7 @@ def query_keys(like, seed, row, position):
     return bits ^ shift_right(bits, 15) ^ full(bits, uint32(key >> uint64(32)))
 
 
-@njit(_nrt=False, forceinline=True)
+@inlined
 def drop(value, query_key, weight_key, threshold):
     """The value, or 0 with probability threshold / 2³²; threshold in every lane."""
     bits = (query_key ^ full(query_key, weight_key)) * full(query_key, uint32(0x21F0AAAD))

@@ -13,6 +13,15 @@ from collections.abc import Callable
 import numpy as np
 from numba import uint32
 
+from g_selfatt.backends.numba.blocks import (
+    LN_2,
+    copy_block,
+    look_around,
+    make_scratch,
+    paste_block,
+    positions_of,
+    read_unit,
+)
 from g_selfatt.backends.numba.compiling import (
     compile_kernel,
     inner,
@@ -26,17 +35,7 @@ from g_selfatt.backends.numba.contractions import (
     scatter_table,
 )
 from g_selfatt.backends.numba.dropout import drop, query_keys
-from g_selfatt.backends.numba.factors import (
-    LN_2,
-    compute_factors,
-    copy_block,
-    look_around,
-    make_scratch,
-    normalize,
-    paste_block,
-    positions_of,
-    read_unit,
-)
+from g_selfatt.backends.numba.factors import compute_factors, normalize
 from g_selfatt.backends.numba.images import read, write
 from g_selfatt.backends.numba.lanes import (
     across,
@@ -69,7 +68,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     threshold = full(counters(here, 0), uint32(problem.threshold))
-    content, row = normalize(scratch, h, g, here, offsets, least)
+    content, row = normalize(scratch, problem.index, h, g, here, offsets, least)
     query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
     inner = zero
     for m in range(elements):
@@ -175,8 +174,6 @@ def _compile(digest: int) -> Callable:
         d_queries = np.empty((channels, elements, length), dtype)
         d_keys = np.empty((channels, elements, length), dtype)
         d_values = np.empty((channels, elements, length), dtype)
-        depth = problem.table.shape[1]
-        tables = room((outputs, problem.rows.shape[1], depth, lanes), dtype)
         embeddings = room((*problem.embedding.shape, lanes), dtype)
         d_mixed = room((outputs, channels, lanes), dtype)  # dO (h, c)
         d_weights = room((outputs, elements, most, lanes), dtype)  # dW (h, m, o)
@@ -191,7 +188,8 @@ def _compile(digest: int) -> Callable:
         for unit in range(first_unit, last_unit):
             read_unit(problem, scratch, unit)
             read(d_outs, d_out, unit, problem.layout, 1 / kept)
-            d_keys[:], d_values[:], tables[:], embeddings[:] = 0, 0, 0, 0
+            d_keys[:], d_values[:], embeddings[:] = 0, 0, 0
+            d_table[part, unit] = 0
             for block in range(first_block, last_block):
                 position, offsets, rows = look_around(problem, scratch, block)
                 positions, ids = scratch.positions, scratch.ids
@@ -225,7 +223,7 @@ def _compile(digest: int) -> Callable:
                     combine(d_vector, d_content, scratch.keys, positions, offsets)
                     _sum_by_row(d_rows, d_position, scratch.slots, offsets, rows)
                     combine_table(d_vector, d_rows, problem.table, scratch.rows, rows)
-                    scatter_table(tables, d_position, scratch.query, ids, offsets)
+                    scatter_table(d_table[part, unit], d_position, scratch.query, ids, offsets)
                     _embedding_gradients(
                         d_vector, embeddings, d_group, scratch, problem.embedding, problem.index
                     )
@@ -238,7 +236,7 @@ def _compile(digest: int) -> Callable:
                 write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
             if wants_scores:
                 factor = dtype.type(LN_2)
-                _sum_lanes(d_table[part, unit], tables, factor)
+                d_table[part, unit] *= factor
                 _sum_lanes(d_embedding[part, unit], embeddings, factor)
         return digest
 

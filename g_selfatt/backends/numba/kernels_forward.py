@@ -7,6 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numba import uint32
 
+from g_selfatt.backends.numba.blocks import (
+    look_around,
+    make_scratch,
+    paste_block,
+    positions_of,
+    read_unit,
+)
 from g_selfatt.backends.numba.compiling import (
     compile_kernel,
     inner,
@@ -14,15 +21,7 @@ from g_selfatt.backends.numba.compiling import (
 )
 from g_selfatt.backends.numba.contractions import combine
 from g_selfatt.backends.numba.dropout import drop, query_keys
-from g_selfatt.backends.numba.factors import (
-    compute_factors,
-    look_around,
-    make_scratch,
-    normalize,
-    paste_block,
-    positions_of,
-    read_unit,
-)
+from g_selfatt.backends.numba.factors import compute_factors, normalize
 from g_selfatt.backends.numba.images import write
 from g_selfatt.backends.numba.lanes import (
     counters,
@@ -45,7 +44,7 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
     here = load(problem.penalty, (position,))
     threshold = full(counters(here, 0), uint32(problem.threshold))
     for g in range(elements):
-        content, row = normalize(scratch, h, g, here, offsets, least)
+        content, row = normalize(scratch, problem.index, h, g, here, offsets, least)
         query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
         for m in range(elements):
             r = load(coefficient, (m,))

@@ -1,8 +1,8 @@
 """The compiled attention as one differentiable function that saves its inputs and nothing else.
 
 A `torch.autograd.Function`, because a `torch.library.custom_op` costs twice as much for each call
-(measured 90 and 42 µs for forward and backward of an empty operator). `graph_operator` is one, for
-torch.compile; exporters are given the plain path, which they can see through.
+(measured 90 and 42 µs for forward and backward of an empty operator), and because what it would add
+is not needed: the tracers that it serves are given the plain path, which they can see through.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from g_selfatt.backends.numba.blocks import Problem
 from g_selfatt.backends.numba.dropout import weight_keys
-from g_selfatt.backends.numba.factors import Problem
 from g_selfatt.backends.numba.geometry import plan
 from g_selfatt.backends.numba.images import view
 from g_selfatt.backends.numba.kernels_backward import backward
@@ -63,7 +63,7 @@ class _Attention(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(query, key, value, table, embedding, index)
         ctx.options = options
-        call = Call(query, key, value, table, embedding, index, *options)
+        call = _Call(query, key, value, table, embedding, index, *options)
         return call.forward().to(query.dtype)
 
     @staticmethod
@@ -75,7 +75,7 @@ class _Attention(torch.autograd.Function):
                 "choose backend='reference' for them"
             )
         saved = ctx.saved_tensors  # read once: activation checkpointing computes them again
-        call = Call(*saved, *ctx.options)
+        call = _Call(*saved, *ctx.options)
         gradients = call.backward(d_out, ctx.needs_input_grad[:5])
         typed = (
             None if gradient is None or tensor is None else gradient.to(tensor.dtype)
@@ -84,7 +84,7 @@ class _Attention(torch.autograd.Function):
         return (*typed, None, None, None, None)
 
 
-class Call:
+class _Call:
     """The inputs as the kernels take them."""
 
     def __init__(

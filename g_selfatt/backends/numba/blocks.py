@@ -1,0 +1,158 @@
+"""What a kernel is given, and the room for one unit and one block of queries.
+
+A unit is one head of one sample, a block is one register of neighbouring queries.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from g_selfatt.backends.numba.compiling import inner
+from g_selfatt.backends.numba.images import read
+from g_selfatt.backends.numba.lanes import load, room, store
+
+LN_2 = math.log(2)
+
+
+class Problem(NamedTuple):
+    """What a kernel is given. A unit is one head of one sample; lengths as in `Geometry`."""
+
+    query: Any  # `Image` (1, B, heads, c, |G|, H, W), as key and value
+    key: Any
+    value: Any
+    scale: float
+    table: Any  # (rows, d), each row once
+    rows: Any  # (|H|, K), rows of the table
+    embedding: Any  # (|H|, e); (1, 0) for lifting
+    index: Any  # (|H|, |G|, |G|), rows of the embedding
+    penalty: Any  # (length,): 0 at pixels, hugely negative elsewhere
+    blocks: Any  # (blocks, 5), `Geometry.blocks`
+    channels: int
+    layout: tuple[int, int, int, int]  # H, W, stride, margin of `Geometry`
+    window: tuple[int, int]
+    seed: int
+    threshold: int  # a weight is dropped with probability threshold / 2³²
+    weight_keys: Any  # (|G|·K,) of the dropout; empty without
+
+
+class Scratch(NamedTuple):
+    """Room for a unit, and for one of its blocks: there the last axis is the lanes, n the offsets
+    in sight."""
+
+    queries: Any  # (c, |G|, length), times scale / ln 2
+    keys: Any  # (c, |G|, length)
+    values: Any  # (c, |G|, length)
+    query: Any  # (|G|, c)
+    content: Any  # A (|G| of g, |G| of m, n)
+    position: Any  # P (|G|, rows in sight)
+    group: Any  # U (|G|, rows of E): R[h,g,m] = U[g, index[h,g,m]]
+    exp_content: Any  # eA (|G| + 1, |G|, n); the last for a (h, g) whose Z underflows
+    exp_position: Any  # eP (|H|·|G| + 1, n); the last is ones, likewise
+    exp_row: Any  # eP of one g: (rows in sight)
+    exp_group: Any  # eU (|G|, rows of E)
+    coefficient: Any  # eU / Z of one (h, g): (|G| of m)
+    by_row: Any  # ∂/∂U of one g: (rows of E)
+    ids: Any  # (n,) offsets in sight, as i·K_w + j
+    positions: Any  # (n,) of the first lane's keys
+    rows: Any  # (rows in sight,) of the table
+    slots: Any  # (|H|, n), which of the rows in sight
+    slot_of: Any  # (rows,), −1 where a row is not in sight
+
+
+@njit
+def make_scratch(problem, lanes):
+    """Uninitialized room for the largest block, and images that are zero outside their pixels."""
+    channels, most = problem.channels, 1
+    outputs, elements = problem.index.shape[:2]
+    length = problem.penalty.shape[0]
+    for _, top, bottom, left, right in problem.blocks:
+        most = max(most, (bottom - top) * (right - left))
+    dtype = problem.penalty.dtype
+    rows = problem.table.shape[0]
+    ones = room((outputs * elements + 1, most, lanes), dtype)
+    ones[:] = 1
+    return Scratch(
+        np.zeros((channels, elements, length), dtype),
+        np.zeros((channels, elements, length), dtype),
+        np.zeros((channels, elements, length), dtype),
+        room((elements, channels, lanes), dtype),
+        room((elements, elements, most, lanes), dtype),
+        room((elements, rows, lanes), dtype),
+        room((elements, problem.embedding.shape[0], lanes), dtype),
+        room((elements + 1, elements, most, lanes), dtype),
+        ones,
+        room((rows, lanes), dtype),
+        room((elements, problem.embedding.shape[0], lanes), dtype),
+        room((elements, lanes), dtype),
+        room((problem.embedding.shape[0], lanes), dtype),
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(rows, np.int64),
+        np.empty((outputs, most), np.int64),
+        np.empty(rows, np.int64),
+    )
+
+
+@inner
+def read_unit(problem, scratch, unit):
+    """Copy query, key and value of one unit."""
+    read(scratch.queries, problem.query, unit, problem.layout, problem.scale / LN_2)
+    read(scratch.keys, problem.key, unit, problem.layout, 1.0)
+    read(scratch.values, problem.value, unit, problem.layout, 1.0)
+
+
+@inner
+def positions_of(problem, first_block, last_block):
+    """The positions [least, most) that some blocks are responsible for."""
+    blocks = problem.blocks
+    most = problem.penalty.shape[0]
+    if last_block < blocks.shape[0]:
+        most = blocks[last_block, 0]
+    return blocks[first_block, 0], most
+
+
+@inner
+def look_around(problem, scratch, block):
+    """List what is in sight of a block; returns its first position, offsets and rows in number."""
+    first, top, bottom, left, right = problem.blocks[block]
+    height, width = problem.window
+    n = 0
+    # Rows inside columns: neighbours in a row overlap in memory, and a processor that reads what it
+    # has only just written, shifted by one, waits.
+    for j in range(left, right):
+        for i in range(top, bottom):
+            scratch.ids[n] = i * width + j
+            scratch.positions[n] = first + (i - height // 2) * problem.layout[2] + j - width // 2
+            n += 1
+    rows, slots, slot_of = scratch.rows, scratch.slots, scratch.slot_of
+    in_sight = 0
+    slot_of[:] = -1
+    for h in range(slots.shape[0]):
+        for o in range(n):
+            row = problem.rows[h, scratch.ids[o]]
+            if slot_of[row] < 0:
+                slot_of[row] = in_sight
+                rows[in_sight] = row
+                in_sight += 1
+            slots[h, o] = slot_of[row]
+    return first, n, in_sight
+
+
+@inner
+def copy_block(vectors, images, first):
+    """X[a,c] = Y[c,a,first…]."""
+    for a in range(vectors.shape[0]):
+        for c in range(vectors.shape[1]):
+            store(vectors, (a, c), load(images, (c, a, first)))
+
+
+@inner
+def paste_block(images, vectors, first):
+    """Y[c,a,first…] = X[a,c]."""
+    for c in range(vectors.shape[1]):
+        for a in range(vectors.shape[0]):
+            store(images, (c, a, first), load(vectors, (a, c)))
