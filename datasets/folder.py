@@ -277,18 +277,11 @@ def _statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def _report(
     root: Path, classes: tuple[str, ...], parts: dict[str, Files], size: int, channels: int
 ) -> str:
-    """Log what was found, and warn where some classes have far more images than others."""
+    """Log what was found."""
     counts = ", ".join(f"{len(files)} {split}" for split, files in parts.items())
     labels = [label for _, label in parts["train"]]
     by_class = {name: labels.count(label) for label, name in enumerate(classes)}
     colours = "grey" if channels == 1 else "colour"
     logger.info("%s: %s images, %s, %d×%d pixels", root, counts, colours, size, size)
     logger.info("training images: %s", ", ".join(f"{n} {name}" for name, n in by_class.items()))
-    most = max(by_class, key=by_class.__getitem__)
-    if by_class[most] > 3 * min(by_class.values()):
-        logger.warning(
-            "the classes are of very different sizes: to answer %r always is right for %.0f %% of "
-            "the training images; look at the accuracy of every class",
-            *(most, 100 * by_class[most] / len(labels)),
-        )
     return counts

@@ -75,6 +75,11 @@ class DatasetInfo:
     aliases: tuple[str, ...] = ()
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of every class, in the order of their labels."""
+        return self.classes or tuple(str(label) for label in range(self.num_classes))
+
+    @property
     def unknown(self) -> tuple[str, ...]:
         """The names of the facts that only the reader tells."""
         needed = ("image_size", "in_channels", "num_classes", "mean", "std")

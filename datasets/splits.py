@@ -23,6 +23,10 @@ WAITS = (0.1, 0.5)
 class Split(Protocol):
     """Images and their labels, in a fixed order."""
 
+    @property
+    def labels(self) -> Tensor:
+        """The labels int64 (N,)."""
+
     def __len__(self) -> int:
         """Return the number of images."""
 
@@ -106,6 +110,11 @@ class FolderSplit:
     samples: Sequence[tuple[str, int]]  # file and label
     read: Callable[[str], object]  # from a file to an image (H, W, C)
     shape: tuple[int, int, int]  # (H, W, C), checked
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels int64 (N,)."""
+        return torch.tensor([label for _, label in self.samples])
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -123,7 +123,7 @@ def _figures(recipe: str, config: ConfigDict, again: bool) -> dict[str, Any]:
     import training
     from training import pretrained, provenance
 
-    weights = None if again else _weights_of(config)
+    weights = None if again else weights_of(config)
     trains = weights is None
     wall, cpu = time.monotonic(), time.process_time()
     if weights is None:
@@ -150,7 +150,7 @@ def _figures(recipe: str, config: ConfigDict, again: bool) -> dict[str, Any]:
     }
 
 
-def _weights_of(config: ConfigDict) -> Weights | None:
+def weights_of(config: ConfigDict) -> Weights | None:
     """The weights of exactly this configuration: shipped, or of a run of one's own."""
     import models
     from training import pretrained

@@ -3,12 +3,13 @@
     python -m runs.tables
 
 A table is between `<!-- table: KIND PREFIX -->` and `<!-- end of table -->`: `summary` has a row
-for each recipe whose name begins with the prefix, `seeds` one for each run of them, and `short` one
-for each of them that has been run.
+for each recipe whose name begins with the prefix, `seeds` one for each run of them, and `peers` one
+for each network of `benchmarks.peers`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,15 @@ from typing import Any
 from runs import results
 
 PAGES = ("README.md", "RESULTS.md")
+PEERS = {
+    "benchmarks/escnn_p4.py": "p4 steerable CNN of escnn",
+    "rotdigits_p4convnet": "p4convnet, ours without attention",
+    "rotdigits_p4coatnet": "p4coatnet, the same with attention",
+    "rotdigits_p4sa": "p4sa, attention only",
+    "rotdigits_z2convnet": "z2convnet, a plain CNN",
+    "rotdigits_z2sa": "z2sa, attention only",
+}
+"""What `benchmarks.peers` compares: recipes, and what their networks are."""
 _TABLE = re.compile(
     r"(?<=<!-- table: )(?P<kind>\w+) (?P<prefix>\w+) -->\n.*?(?=<!-- end of table -->)", re.DOTALL
 )
@@ -40,7 +50,7 @@ def fill(text: str, folder: Path = results.RESULTS) -> str:
     """
 
     def table(found: re.Match) -> str:
-        rows = KINDS[found["kind"]](_runs(found["prefix"], folder))
+        rows = KINDS[found["kind"]](found["prefix"], folder)
         head, *lines = (f"| {' | '.join(row)} |\n" for row in rows)
         rule = "|" + "---|" * (head.count("|") - 1) + "\n"
         return f"{found['kind']} {found['prefix']} -->\n" + "".join([head, rule, *lines])
@@ -48,10 +58,10 @@ def fill(text: str, folder: Path = results.RESULTS) -> str:
     return _TABLE.sub(table, text)
 
 
-def summary(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
+def summary(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
     """What each recipe reached, beside what is published; recipes that have not been run too."""
     yield "recipe", "test", "seeds", "published", "parameters", "s an epoch", "machine", "data"
-    for recipe, runs in recipes.items():
+    for recipe, runs in _runs(prefix, folder).items():
         published = results.field(recipe.partition(":")[0], "Published")
         if not runs:
             yield f"`{recipe}`", "not run", "", published, "", "", "", ""
@@ -69,10 +79,10 @@ def summary(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
         )
 
 
-def seeds(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
+def seeds(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
     """Every run: its best epoch, its images right, and the revision that trained it."""
     yield "recipe", "seed", "epochs", "best epoch", "validation", "test", "revision"
-    for recipe, runs in recipes.items():
+    for recipe, runs in _runs(prefix, folder).items():
         for run in runs:
             yield (
                 f"`{recipe}`",
@@ -83,19 +93,28 @@ def seeds(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
             )
 
 
-def short(recipes: dict[str, Runs]) -> Iterable[Sequence[str]]:
-    """What each recipe reached, for those in a hurry."""
-    yield "model", "test accuracy", "seeds", "parameters", "s an epoch"
-    for runs in filter(None, recipes.values()):
-        first = runs[0]
-        parameters = f"{first['parameters']:,}"
-        yield first["model"], _accuracy(runs), str(len(runs)), parameters, _pace(runs)
+def peers(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
+    """The networks of `benchmarks.peers`, the most accurate first; the prefix is their data set."""
+    yield "network", "parameters", "test", "seeds", "CPU s an epoch", "equivariance error, float64"
+    errors = json.loads((folder / "peers.json").read_text())
+    found = {recipe: results.read(recipe, folder) for recipe in PEERS}
+
+    def accuracy(recipe: str) -> float:
+        return sum(run["test_accuracy"] for run in found[recipe]) / max(1, len(found[recipe]))
+
+    for recipe in sorted(PEERS, key=accuracy, reverse=True):
+        runs, name = found[recipe], PEERS[recipe]
+        if not runs:
+            yield name, "", "not run", "", "", ""
+            continue
+        parameters, error = f"{runs[0]['parameters']:,}", f"{errors[recipe]:.1g}"
+        yield name, parameters, _accuracy(runs), str(len(runs)), _pace(runs), error
 
 
-KINDS: dict[str, Callable[[dict[str, Runs]], Iterable[Sequence[str]]]] = {
+KINDS: dict[str, Callable[[str, Path], Iterable[Sequence[str]]]] = {
     "summary": summary,
     "seeds": seeds,
-    "short": short,
+    "peers": peers,
 }
 
 

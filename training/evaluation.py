@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +23,13 @@ class Score:
         loss: mean cross-entropy in nats.
         correct: images whose highest logit is their label's.
         images: images seen.
+        confusion: images by class and answer ``(K, K)``; None where they were not counted.
     """
 
     loss: float
     correct: int
     images: int
+    confusion: Tensor | None = field(default=None, compare=False, repr=False)
 
     @property
     def accuracy(self) -> float:
@@ -46,6 +48,7 @@ def evaluate(
     *,
     title: str = "",
     images: int | None = None,
+    classes: int = 0,
 ) -> Score:
     """Run a network over every batch, in eval mode, and put its mode back.
 
@@ -55,6 +58,7 @@ def evaluate(
         precision: the precision the network is trained in.
         title: what is evaluated, for a progress bar; empty for none.
         images: their number, for the bar.
+        classes: number K of classes, to count the answers for each; 0 not to.
 
     Returns:
         The score over all images of all processes, each counted once.
@@ -62,6 +66,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     sums = torch.zeros(3, dtype=torch.float64)  # loss, images right, images
+    confusion = torch.zeros(classes**2, dtype=torch.int64)
     bar = tqdm(
         desc=title,
         total=images,
@@ -72,7 +77,7 @@ def evaluate(
     )
     with bar:
         for x, y in batches:
-            sums = sums.to(x.device)
+            sums, confusion = sums.to(x.device), confusion.to(x.device)
             if not len(y):  # another process has all images of this batch
                 continue
             with precision.autocast():
@@ -80,9 +85,15 @@ def evaluate(
             logits = logits.float()
             # sums stay on the device: nothing waits for the batch
             sums[0] += F.cross_entropy(logits, y, reduction="sum")
-            sums[1] += (logits.argmax(dim=1) == y).sum()
+            answers = logits.argmax(dim=1)
+            sums[1] += (answers == y).sum()
             sums[2] += len(y)
+            if classes:
+                confusion.index_add_(0, y * classes + answers, torch.ones_like(y))
             bar.update(len(y) * distributed.size())
     model.train(was_training)
     loss, correct, count = distributed.total(sums).tolist()
-    return Score(loss / count, int(correct), int(count))
+    if not classes:
+        return Score(loss / count, int(correct), int(count))
+    matrix = distributed.total(confusion).view(classes, classes).cpu()
+    return Score(loss / count, int(correct), int(count), matrix)

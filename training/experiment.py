@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 import datasets
 from training import distributed
 from training.batch_norm import synchronise
+from training.imbalance import warn_of_imbalance
 from training.machine import processor
 from training.network import compile_network, create_network
 from training.precision import Precision
@@ -53,6 +54,8 @@ class Experiment:
                 **own,
             )
         )
+        if config.train and not config.smoke:
+            warn_of_imbalance(self.splits.train.labels, self.splits.info.class_names)
         seed_everything(config.seed)
         self.model = synchronise(create_network(config, self.splits.info, device, weights), device)
         if distributed.rank() > 0:  # the same weights everywhere, but not the same dropout

@@ -1,31 +1,94 @@
 """The figures of a run: read from the test images, kept and reported."""
 
 import json
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training import distributed
+from torch import Tensor
+
+from training import confusion, curves, distributed
 from training.evaluation import Score, evaluate
 from training.experiment import Experiment
-from training.run_folder import printable, write_atomic
+from training.run_folder import CONFUSION, CURVES, printable, write_atomic
+
+logger = logging.getLogger(__name__)
+_SHOWN = 20  # classes whose accuracies are all printed
+_LOWEST = 5  # of more classes
 
 
 def test(experiment: Experiment) -> Score:
     """Evaluate the network on the test images, with a progress bar."""
     loader = experiment.batches("test")
     batches = distributed.in_step(loader, distributed.raise_for_all)
-    bar = {"title": "test images", "images": len(loader.split)}
-    return evaluate(experiment.model, batches, experiment.precision, **bar)
+    return evaluate(
+        experiment.model,
+        batches,
+        experiment.precision,
+        title="test images",
+        images=len(loader.split),
+        classes=experiment.splits.info.num_classes,
+    )
 
 
-def figures(score: Score) -> dict[str, Any]:
-    """The figures of the test images as they are kept."""
+def figures(score: Score, classes: Sequence[str]) -> dict[str, Any]:
+    """The figures of the test images as they are kept.
+
+    Args:
+        score: from `test`.
+        classes: names of the classes.
+    """
     return {
         "test_loss": score.loss,
         "test_accuracy": score.accuracy,
         "test_correct": score.correct,
         "test_images": score.images,
+        "class_accuracy": {
+            name: correct / images if images else None
+            for name, correct, images in _by_class(score, classes)
+        },
     }
+
+
+def by_class(score: Score, classes: Sequence[str]) -> str:
+    """The accuracy of every class in a line; of many classes, of those with the lowest."""
+    rows = [row for row in _by_class(score, classes) if row[2]]
+    mean = sum(correct / images for _, correct, images in rows) / len(rows)
+    lowest = ""
+    if len(rows) > _SHOWN:
+        lowest = "the lowest "
+        rows = sorted(rows, key=lambda row: row[1] / row[2])[:_LOWEST]
+    shown = ", ".join(
+        f"{name} {right / all_:.2%} ({right} of {all_})" for name, right, all_ in rows
+    )
+    return f"accuracy by class: {lowest}{shown}; mean over the classes {mean:.2%}"
+
+
+def _by_class(score: Score, classes: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Name, images right and images of every class."""
+    matrix = score.confusion
+    right, images = matrix.diagonal().tolist(), matrix.sum(dim=1).tolist()
+    return list(zip(classes, right, images, strict=True))
+
+
+def write_pictures(
+    folder: Path,
+    history: Sequence[Mapping[str, Any]],
+    results: Mapping[str, Any],
+    confusion_matrix: Tensor,
+    classes: Sequence[str],
+) -> None:
+    """Draw curves.png and confusion.png; one that cannot be drawn is a warning."""
+    name = folder.name
+    for file, picture in {
+        CURVES: lambda path: curves.draw(path, name, history, results),
+        CONFUSION: lambda path: confusion.draw(path, name, confusion_matrix, classes),
+    }.items():
+        try:
+            picture(folder / file)
+        except Exception as error:  # whatever drawing needs: it is the weights that matter
+            logger.warning("%s could not be drawn: %s", folder / file, error)
 
 
 def say(line: str) -> None:

@@ -11,17 +11,18 @@ from ml_collections import ConfigDict
 
 import models
 from datasets import DataError
-from training import curves, distributed, finished, pretrained, transfer
+from training import distributed, finished, pretrained, transfer
 from training.allocator import keep_freed_memory
 from training.checkpointing import close_states, load_state, save_state
 from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination, UserError
 from training.evaluation import Score
 from training.experiment import SMOKE_IMAGES, Experiment
-from training.figures import figures, say, test, write_rows
+from training.figures import by_class, figures, say, test, write_pictures, write_rows
 from training.optimizers import create_optimizer
 from training.provenance import describe, git_revision
 from training.run_folder import (
     CONFIG,
+    CONFUSION,
     CURVES,
     METRICS,
     WEIGHTS,
@@ -89,11 +90,12 @@ def _evaluate(experiment: Experiment) -> dict[str, Any]:
             "other pixels: these weights were trained on %s; the images here are %s",
             *(metadata["data"], here),
         )
-    score = test(experiment)
+    score, classes = test(experiment), experiment.splits.info.class_names
     then = Score(recorded["test_loss"], recorded["test_correct"], recorded["test_images"])
     say(f"weights: {experiment.weights}, trained on {metadata['machine']}, seed {metadata['seed']}")
     say(f"test accuracy: {score}; recorded when they were trained: {then}")
-    return {**recorded, **figures(score)}
+    say(by_class(score, classes))
+    return {**recorded, **figures(score, classes)}
 
 
 def _already_finished(config: ConfigDict, folder: Path) -> dict[str, Any]:
@@ -252,9 +254,9 @@ class _Training:
         experiment, trainer = self.experiment, self.trainer
         best = trainer.best
         experiment.model.load_state_dict(best["weights"])
-        score = test(experiment)
+        score, classes = test(experiment), experiment.splits.info.class_names
         results = {
-            **figures(score),
+            **figures(score, classes),
             "best_epoch": best["epoch"],
             "epochs": trainer.epoch,
             "selected_on": experiment.selected_on,
@@ -264,24 +266,26 @@ class _Training:
             "seconds": round(sum(row["seconds"] for row in trainer.history), 3),
             "skipped_steps": sum(row["skipped_steps"] for row in trainer.history),
         }
-        distributed.on_first(lambda: self._write(results))
+        distributed.on_first(lambda: self._write(results, score))
         say(
             f"test accuracy: {score}, with the weights of epoch {best['epoch']} of "
             f"{trainer.epoch}, the best on the {experiment.selected_on} images"
         )
+        say(by_class(score, classes))
         if self.config.smoke and not self.config.path:
             say("smoke run: nothing is kept")
         else:
-            say(f"weights: {self.folder / WEIGHTS}; beside them {METRICS}, {CONFIG} and {CURVES}")
+            say(
+                f"weights: {self.folder / WEIGHTS}; beside them {METRICS}, {CONFIG}, {CURVES} and "
+                f"{CONFUSION}"
+            )
         return results
 
-    def _write(self, results: dict[str, Any]) -> None:
+    def _write(self, results: dict[str, Any], score: Score) -> None:
         folder, history = self.folder, self.trainer.history
         write_rows(folder / METRICS, [*history, results])
-        try:
-            curves.draw(folder / CURVES, folder.name, history, results)
-        except Exception as error:  # whatever drawing needs: it is the weights that matter
-            logger.warning("%s could not be drawn: %s", folder / CURVES, error)
+        classes = self.experiment.splits.info.class_names
+        write_pictures(folder, history, results, score.confusion, classes)
         metadata = describe(
             self.config,
             results,

@@ -1,10 +1,10 @@
 """Where a run lives: its identity, its name, its folder, and files that are never half written.
 
 A run folder holds config.json, metrics.jsonl and, while the run is unfinished, state.pt and the
-state before it. When it is finished curves.png and, last of all, weights.safetensors appear, and
-the states go: a folder with weights is never written to again. Where the schedule allows more
-epochs the last state stays, as final.pt. While a process is at work in it,
-it holds run.lock.
+state before it. When it is finished curves.png, confusion.png and, last of all, weights.safetensors
+appear, and the states go: a folder with weights is never written to again. Where the schedule
+allows more epochs the last state stays, as final.pt. While a process is at work in it, it holds
+run.lock.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from training.lock import hold
 
 STATE, PREVIOUS_STATE, FINAL = "state.pt", "state.previous.pt", "final.pt"
 CONFIG = "config.json"
-METRICS, CURVES = "metrics.jsonl", "curves.png"
+METRICS, CURVES, CONFUSION = "metrics.jsonl", "curves.png", "confusion.png"
 
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
 NOT_IDENTITY = {

@@ -12,12 +12,22 @@ from torch.utils.checkpoint import checkpoint
 
 from g_selfatt.functional import reference
 from g_selfatt.functional.inputs import AttentionInputs
+from g_selfatt.functional.tracing import is_traced
 
 WORTHWHILE_SCORES = 2**26  # 256 MB of float32, of which the reference keeps several copies
 
 
+def can_run(inputs: AttentionInputs) -> str | None:
+    """The reason why checkpointing cannot run these inputs, or None if it can."""
+    if inputs.transformed:
+        return "torch.func and forward-mode differentiation need the equations: 'reference'"
+    return None
+
+
 def is_worth_it(inputs: AttentionInputs) -> bool:
-    """Where the reference's scores would be too many to keep."""
+    """Where the reference's scores would be too many to keep; never in a graph of any batch."""
+    if is_traced(inputs.query):
+        return False
     batch, heads, _, elements, height, width = inputs.query.shape
     outputs, _, *window = inputs.positional_table.shape
     keys = min(window[0], height) * min(window[1], width)

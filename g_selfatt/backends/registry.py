@@ -44,7 +44,7 @@ BACKENDS = {
     for backend in (
         Backend("triton", triton.attend, triton.can_run, triton.is_worth_it),
         Backend("numba", numba.attend, numba.can_run),
-        Backend("recompute", recompute.attend, is_worth_it=recompute.is_worth_it),
+        Backend("recompute", recompute.attend, recompute.can_run, recompute.is_worth_it),
         Backend("reference", reference.attend),
     )
 }
@@ -74,7 +74,8 @@ def select_backend(name: str, inputs: AttentionInputs) -> Backend:
         candidates = [b for b in BACKENDS.values() if b.can_run(inputs) is None]
         return next(b for b in candidates if b.is_worth_it(inputs))
     if name == "streaming":
-        return next(BACKENDS[one] for one in STREAMING if BACKENDS[one].can_run(inputs) is None)
+        candidates = [BACKENDS[one] for one in STREAMING if BACKENDS[one].can_run(inputs) is None]
+        name = candidates[0].name if candidates else STREAMING[-1]
     reason = BACKENDS[name].can_run(inputs)
     if reason is not None:
         raise ValueError(f"backend {name!r} cannot run this: {reason}")

@@ -12,16 +12,28 @@ the table P: a k×k table is local attention, a table that reaches every offset 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from types import ModuleType
 
 from torch import Tensor
 
 from g_selfatt.functional.inputs import AttentionInputs
 
-_everywhere: ContextVar[str | None] = ContextVar("everywhere", default=None)
+
+class _Everywhere(threading.local):
+    """What `use_backend` has put this thread's attention on.
+
+    Of the thread, as torch.no_grad and torch.autocast are; torch.compile reads it, and compiles
+    again where it changes.
+    """
+
+    def __init__(self) -> None:
+        self.backend: str | None = None
+
+
+_everywhere = _Everywhere()
 
 
 def self_attention(
@@ -62,7 +74,7 @@ def self_attention(
     )
     registry = _registry()
     registry.check_backend_name(backend)
-    return registry.select_backend(_everywhere.get() or backend, inputs).run(inputs)
+    return registry.select_backend(_everywhere.backend or backend, inputs).run(inputs)
 
 
 @contextmanager
@@ -79,11 +91,11 @@ def use_backend(name: str) -> Iterator[None]:
         ValueError: an unknown name.
     """
     _registry().check_backend_name(name)
-    before = _everywhere.set(name)
+    before, _everywhere.backend = _everywhere.backend, name
     try:
         yield
     finally:
-        _everywhere.reset(before)
+        _everywhere.backend = before
 
 
 def _registry() -> ModuleType:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.weak import WeakIdKeyDictionary
+
+from g_selfatt.functional.tracing import holds, is_traced, is_transformed
 
 
 @dataclass(eq=False)
@@ -71,7 +72,14 @@ class AttentionInputs:
     @property
     def whole_image(self) -> bool:
         """Whether every query sees every pixel: global attention."""
-        return self.window == self.every_offset
+        pairs = zip(self.window, self.every_offset, strict=True)
+        return all(holds(side == most) for side, most in pairs)
+
+    @property
+    def transformed(self) -> bool:
+        """Whether `torch.func` or forward-mode differentiation looks into the computation."""
+        floats = (self.query, self.key, self.value, self.positional_table, self.group_embedding)
+        return is_transformed(*floats)
 
 
 def _check_types(query: Tensor, *others: Tensor | None) -> None:
@@ -118,7 +126,14 @@ def _check_group(
             f"group_index must be (h, g, m) = {shape} int64, got {tuple(index.shape)} {index.dtype}"
         )
     capturing = index.is_cuda and torch.cuda.is_current_stream_capturing()
-    if index.numel() == 0 or index.is_meta or is_traced(query) or capturing:
+    if index.is_meta or is_traced(query) or is_transformed(query) or capturing:
+        return
+    check_rows(embedding, index)
+
+
+def check_rows(embedding: Tensor, index: Tensor) -> None:
+    """ValueError unless every entry of the index is a row of the embedding."""
+    if index.numel() == 0:
         return
     # On the CPU it is cheap to look each time. Elsewhere the CPU would wait for the device.
     state = (None if index.is_inference() else index._version, len(embedding))
@@ -138,16 +153,10 @@ _checked = WeakIdKeyDictionary()
 """Indices that were found right: index → (version, rows of the embedding)."""
 
 
-def is_traced(tensor: Tensor) -> bool:
-    """Whether the tensor stands for others: what computes with it is recorded, not run."""
-    tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return tracing or isinstance(tensor, FakeTensor)
-
-
 def _clip(table: Tensor, largest: tuple[int, int]) -> Tensor:
     """The middle of ``(|H|, d, K_h, K_w)``, no larger than ``largest``; as a rule, all of it."""
     for axis, most in zip((2, 3), largest, strict=True):
         side = table.shape[axis]
-        if side > most:
+        if holds(side > most):
             table = table.narrow(axis, (side - most) // 2, most)
     return table

@@ -24,6 +24,8 @@ def cached_table(group: Group, key: Hashable, compute: Callable[[], Tensor]) -> 
     Returns:
         The table; shared between calls, not to be written to.
     """
+    if torch.jit.is_tracing():  # which compares two traces: both have to compute
+        return compute()
     tables = group._tables
     table = tables.get(key)
     if table is not None:

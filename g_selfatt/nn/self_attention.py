@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from g_selfatt.backends import check_backend_name
 from g_selfatt.functional import attention_weights, group_index, self_attention
+from g_selfatt.functional.tracing import is_traced
 from g_selfatt.groups import Group, get
 from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.neighbourhood import WholeImage, Window
@@ -167,8 +168,10 @@ class SelfAttention(nn.Module):
             None if self.lifting else self.get_buffer("group_index"),
         )
         if not return_attention:
-            parts = [self._attend(part, encodings)[0] for part in x.split(self._together(x))]
-            return parts[0] if len(parts) == 1 else torch.cat(parts)
+            if self._runs_at_once(x):
+                return self._attend(x, encodings)[0]
+            parts = x.split(self._together(x))
+            return torch.cat([self._attend(part, encodings)[0] for part in parts])
         output, query, key = self._attend(x, encodings)
         whole_image = isinstance(self.neighbourhood, WholeImage)
         scale = self.in_channels**-0.5
@@ -194,15 +197,18 @@ class SelfAttention(nn.Module):
         )  # (B, heads, c, |H|, H, W)
         return self.wout(output.transpose(1, 2).flatten(1, 2)), query, key
 
-    def _together(self, x: Tensor) -> int:
-        """How many images to take at once.
+    def _runs_at_once(self, x: Tensor) -> bool:
+        """Whether to take all images together, or `_together` at a time."""
+        if torch.is_grad_enabled() or not x.is_cpu or is_traced(x):
+            return True
+        return len(x) <= self._together(x)
 
-        All of them, but on a CPU without gradients, where nothing needs to be kept: few enough for
-        their queries, keys and values to stay in the cache and in memory that is used again.
+    def _together(self, x: Tensor) -> int:
+        """How many images to take at once on a CPU without gradients, where nothing is kept.
+
+        Few enough for their queries, keys and values to stay in the cache and in memory that is
+        used again.
         """
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if torch.is_grad_enabled() or traced or not x.is_cpu:
-            return max(len(x), 1)
         numbers = self.num_heads * self.mid_channels * self.group.num_elements
         size = numbers * x.shape[-2] * x.shape[-1] * x.itemsize
         return max(torch.get_num_threads() * PROJECTED_BYTES // max(size, 1), 1)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from g_selfatt.functional.tracing import is_traced, is_transformed
+
 
 class _Entry(NamedTuple):
     key: Hashable
@@ -38,8 +40,8 @@ class TableCache:
             compute: function of no arguments, run where there is nothing to reuse.
         """
         weights = list(weights)
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if traced or any(weight.device.type != "cpu" for weight in weights):
+        elsewhere = any(weight.device.type != "cpu" for weight in weights)
+        if elsewhere or is_traced(*weights) or is_transformed(*weights):
             return compute()
         key = (window, *((weight.dtype, weight.shape) for weight in weights))
         entry = self._entry

@@ -41,8 +41,14 @@ def test_a_table_is_filled_by_hand_computed_figures(tmp_path):
     assert filled[4] == (
         "| `rotdigits_p4sa` | 90.00 ± 2.00 % | 3 |  | 9,468 | 7 | a machine | digits |"
     )
-    short = tables.fill(page.format("short"), tmp_path).splitlines()
-    assert short[4] == "| p4sa | 90.00 ± 2.00 % | 3 | 9,468 | 7 |"
+    (tmp_path / "peers.json").write_text('{"rotdigits_p4sa": 4.2e-16}')
+    peers = tables.fill(page.format("peers"), tmp_path).splitlines()
+    assert peers[4] == "| p4sa, attention only | 9,468 | 90.00 ± 2.00 % | 3 | 7 | 4e-16 |"
+    assert peers[5:-2] == [
+        f"| {name} |  | not run |  |  |  |"
+        for recipe, name in tables.PEERS.items()
+        if recipe != "rotdigits_p4sa"
+    ]
     seeds = tables.fill(page.format("seeds"), tmp_path).splitlines()
     assert seeds[5] == (
         "| `rotdigits_p4sa` | 1 | 10 | 9 | 90.00% | 92.00% (276 of 300) | 0123456 |"

@@ -118,7 +118,8 @@ def main(arguments: list[str]) -> int:
         left = sorted(path.name for path in killed.iterdir())
         print(f"the same to the bit: {same}; in the folder: {', '.join(left)}")
     datasets.load = job_load
-    return 0 if same and left == sorted([METRICS, WEIGHTS, job.CONFIG, job.CURVES]) else 1
+    files = sorted([METRICS, WEIGHTS, job.CONFIG, job.CURVES, job.CONFUSION])
+    return 0 if same and left == files else 1
 
 
 def figures(folder: Path) -> tuple:

@@ -17,7 +17,7 @@ from models import WEIGHTS, read_metadata
 from training import distributed
 from training.batch_norm import CPUSyncBatchNorm
 from training.errors import ConfigError
-from training.run_folder import CONFIG, CURVES, METRICS, STATE, run_name
+from training.run_folder import CONFIG, CONFUSION, CURVES, METRICS, STATE, run_name
 
 WORKER = Path(__file__).with_name("worker.py")
 SAME = ("dropout_att=0", "dropout_values=0", "augment=True", "epochs=2")
@@ -99,10 +99,17 @@ def test_two_processes_have_the_losses_of_one(together, alone, norm):
         assert left.keys() == right.keys()
 
 
+def test_two_processes_count_the_answers_of_one(together):
+    """The weights of two, evaluated by one, have the accuracies of the classes to the bit."""
+    folder = together[0] / name(*SAME)
+    again = training.run(configuration(together[0], f"path={folder}", "pretrained=True"))
+    assert again["class_accuracy"] == history(folder)[-1]["class_accuracy"]
+
+
 def test_process_0_alone_writes_and_speaks(together):
     folder, said = together
     assert {path.name for path in (folder / name(*SAME)).iterdir()} == {
-        *(WEIGHTS, METRICS, CONFIG, CURVES)
+        *(WEIGHTS, METRICS, CONFIG, CURVES, CONFUSION)
     }
     assert said.count("test accuracy: ") == 4  # of the runs that end
 

@@ -17,10 +17,20 @@ import torch
 import datasets
 from datasets import DataError
 from models import read_metadata
-from training import job
+from training import confusion, curves, job
 from training.errors import Interrupted, Terminated, UserError
 from training.lock import LOCK
-from training.run_folder import CONFIG, METRICS, PREVIOUS_STATE, STATE, WEIGHTS, identity, run_name
+from training.run_folder import (
+    CONFIG,
+    CONFUSION,
+    CURVES,
+    METRICS,
+    PREVIOUS_STATE,
+    STATE,
+    WEIGHTS,
+    identity,
+    run_name,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 DROPOUT = ("dropout_att=0.2", "augment=True", "scheduler=one_cycle")
@@ -234,17 +244,22 @@ def test_any_name_of_a_folder_is_trained_to_the_end(run, tmp_path, name, capsys,
     run(f"path={tmp_path / name}", "epochs=1")
     capsys.readouterr()
     folder = tmp_path / name
-    assert {path.name for path in folder.iterdir()} == {WEIGHTS, METRICS, CONFIG, "curves.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        *(WEIGHTS, METRICS, CONFIG, CURVES, CONFUSION)
+    }
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_prevent_the_weights(
     configure, run, monkeypatch, caplog
 ):
-    monkeypatch.setattr(job.curves, "draw", lambda *_: (_ for _ in ()).throw(ValueError("no font")))
+    for picture in (curves, confusion):
+        fail = lambda *_: (_ for _ in ()).throw(ValueError("no font"))  # noqa: E731
+        monkeypatch.setattr(picture, "draw", fail)
     run("epochs=1")
     folder = folder_of(configure("epochs=1"))
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, METRICS, CONFIG}
-    assert "curves.png could not be drawn: no font" in caplog.text
+    for picture in (CURVES, CONFUSION):
+        assert f"{picture} could not be drawn: no font" in caplog.text
 
 
 @pytest.mark.parametrize(

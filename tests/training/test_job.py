@@ -20,7 +20,16 @@ from training.evaluation import evaluate
 from training.machine import processor
 from training.network import create_network
 from training.precision import Precision
-from training.run_folder import CONFIG, CURVES, METRICS, STATE, WEIGHTS, identity, run_name
+from training.run_folder import (
+    CONFIG,
+    CONFUSION,
+    CURVES,
+    METRICS,
+    STATE,
+    WEIGHTS,
+    identity,
+    run_name,
+)
 
 
 def folder_of(config) -> Path:
@@ -58,7 +67,8 @@ def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
     config = configure()
     results = run()
     folder = folder_of(config)
-    assert {path.name for path in folder.iterdir()} == {WEIGHTS, METRICS, CONFIG, CURVES}
+    left = {WEIGHTS, METRICS, CONFIG, CURVES, CONFUSION}
+    assert {path.name for path in folder.iterdir()} == left
 
     *epochs, last = map(json.loads, (folder / METRICS).read_text().splitlines())
     assert [row["epoch"] for row in epochs] == [1, 2, 3]
@@ -66,6 +76,7 @@ def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
     assert set(epochs[0]) >= {"validation_accuracy", "lr", "seconds", "skipped_steps"}
     assert last == results
     assert last["test_correct"] / last["test_images"] == last["test_accuracy"]
+    assert set(last["class_accuracy"]) == set("0123456789")
     assert (last["selected_on"], last["test_images"]) == ("validation", 24)
     best = max(epochs, key=lambda row: (row["validation_accuracy"], -row["validation_loss"]))
     assert last["best_epoch"] == best["epoch"]
