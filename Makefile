@@ -4,6 +4,7 @@
 #   make test PYTHON=python                    in an environment that you already have: installs nothing
 #   make test VENV=/path/to/new/environment    another place for the environment than .venv
 #   make docs                                  the documentation, in site/
+#   make app                                   a page that turns images and looks inside networks
 #   make pictures                              every picture of README and docs/, in docs/pictures/
 
 VENV ?= .venv
@@ -12,13 +13,15 @@ environment:
 tools:
 	@$(PYTHON) -c "import pytest, xdist, hypothesis, nbclient" || \
 		{ echo "$(PYTHON) lacks what the tests need: $(PYTHON) -m pip install -r requirements-dev.txt"; exit 2; }
+application: environment
 else
 PYTHON := $(VENV)/bin/python
 environment: $(VENV)/requirements.installed
 tools: $(VENV)/requirements-dev.installed
+application: $(VENV)/requirements-app.installed
 endif
 
-.PHONY: train test lint docs pictures environment tools
+.PHONY: train test lint docs pictures app environment tools application
 
 train: environment
 	$(PYTHON) main.py $(ARGS)
@@ -31,6 +34,9 @@ lint: tools
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
+app: application
+	$(PYTHON) -m demo.app
+
 pictures: environment
 	$(PYTHON) -m demo.figures
 
@@ -40,6 +46,6 @@ docs: tools
 $(VENV)/bin/python:
 	python3 -m venv $(VENV)
 
-$(VENV)/%.installed: %.txt requirements.txt | $(VENV)/bin/python
+$(VENV)/%.installed: %.txt requirements.txt requirements-app.txt | $(VENV)/bin/python
 	$(PYTHON) -m pip install -r $<
 	touch $@

@@ -21,7 +21,9 @@ BROUGHT_BY = {
     "nbformat": "nbclient",
     "mkdocs": "mkdocs-material",
     "typing-extensions": "torch",
+    "starlette": "gradio",
 }
+NOT_ON_CONDA = {"playwright"}  # without it, the test of the app is skipped
 CONDA_NAMES = {
     "torch": "pytorch",
     "matplotlib": "matplotlib-base",
@@ -64,6 +66,7 @@ def test_every_import_is_declared_and_every_declared_package_is_imported():
     by_programs = imported(PROGRAMS)
     by_programs |= {"absl-py", "ml-collections"} & imported(["."])  # main.py and config.py
     programs, development = declared("requirements.txt"), declared("requirements-dev.txt")
+    development |= declared("requirements-app.txt")
     # What an extra of the library needs is among the packages of the tests.
     assert programs <= by_programs <= programs | development
     everything = by_programs | imported(["tests", "docs"])
@@ -71,7 +74,8 @@ def test_every_import_is_declared_and_every_declared_package_is_imported():
 
 
 def test_conda_has_the_same_packages():
-    names = declared("requirements.txt") | declared("requirements-dev.txt")
+    files = ("requirements.txt", "requirements-app.txt", "requirements-dev.txt")
+    names = set().union(*map(declared, files)) - NOT_ON_CONDA
     expected = {CONDA_NAMES.get(name, name) for name in names}
     assert declared("conda_requirements.txt") == expected | {"python"}
 

@@ -1,0 +1,170 @@
+"""The app in a browser: it draws, turns, reads the answers, and says each mistake in one line.
+
+Chromium comes from the system (Debian's chromium); where there is none, the tests of the page are
+skipped, and the last lines of pytest say so.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from demo.app import answers
+from g_selfatt.nn import attention_maps
+from training.errors import UserError
+
+REPOSITORY = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+PATIENCE = 60_000  # ms; the first answer may compile
+DIGIT = Image.open(REPOSITORY / "demo" / "digit.png")
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The page in a browser, served by the command; afterwards, it asked no other host."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    command = [sys.executable, "-m", "demo.app", "--no_browser"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    server = subprocess.Popen(command, cwd=REPOSITORY, env=environment, **pipes)
+    try:
+        lines = iter(server.stdout.readline, "")
+        address = next(m[0] for line in lines if (m := re.search(r"http://127\.0\.0\.1:\d+", line)))
+        with sync_api.sync_playwright() as playwright:
+            options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+            browser = playwright.chromium.launch(**options)
+            page = browser.new_page(viewport={"width": 1200, "height": 1000})
+            page.set_default_timeout(PATIENCE)
+            asked = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(address)
+            yield page
+            browser.close()
+            assert asked
+            assert all(url.startswith((address, "data:", "blob:")) for url in asked)
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def names(page, *expected):
+    """Wait until the networks, from the left, name these classes."""
+    from playwright.sync_api import expect
+
+    words = page.get_by_test_id("label-output-value").filter(visible=True)
+    expect(words).to_have_text([re.compile(word) for word in expected], timeout=PATIENCE)
+
+
+@in_browser
+def test_it_answers_draws_and_turns(page):
+    names(page, "2", "8", "2")  # of the example; z2sa is wrong
+    page.get_by_role("button", name="Brush").first.click()
+    box = page.locator("canvas").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y - 80)
+    page.mouse.down()
+    page.mouse.move(x, y + 80, steps=8)
+    page.mouse.up()
+    names(page, "1", "1", "1")
+    page.get_by_role("button", name="Take the example").first.click()
+    names(page, "2", "8", "2")
+    angle = page.get_by_label("number input for Angle, degrees counter-clockwise").first
+    angle.fill("60")
+    angle.press("Enter")
+    network = answers.shipped()["rotMNIST"]
+    turned = answers.turn(answers.prepare(DIGIT, network["p4sa"]), (60,))
+    said = [str(int(answers.answer(n, turned).argmax())) for n in network.values()]
+    assert said != ["2", "8", "2"]
+    names(page, *said)
+
+
+@in_browser
+def test_a_file_that_is_no_image_is_one_line(page, tmp_path):
+    (tmp_path / "letter.png").write_text("no image")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload an image").first.click()
+    chooser.value.set_files(tmp_path / "letter.png")
+    page.get_by_text("letter.png is no image that can be read").wait_for()
+
+
+@in_browser
+def test_it_looks_inside(page):
+    page.get_by_role("tab", name="Look inside").click()
+    images = page.locator("img").filter(visible=True)
+    images.nth(2).wait_for()
+    before = images.nth(2).get_attribute("src")
+    images.first.click(position={"x": 90, "y": 90})
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('img')].filter(i => i.offsetParent)"
+        ".every(i => i.getAttribute('src') != before)",
+        arg=before,
+    )
+
+
+@in_browser
+def test_own_weights_and_their_mistakes(page, tmp_path):
+    page.get_by_role("tab", name="Your weights").click()
+    folder = page.get_by_label("Run folder")
+    folder.fill(str(tmp_path / "none"))
+    folder.press("Enter")
+    page.get_by_text(f"{tmp_path / 'none'}: no such run folder").wait_for()
+    folder.fill("saved/rotDigits-p4convnet-seed0-e456e4be")
+    classes = page.get_by_label("Class names")
+    classes.fill("a, b")
+    classes.press("Enter")
+    page.get_by_text("Class names: got 2, the network has 10 classes").wait_for()
+    classes.fill("a, b, c, d, e, f, g, h, i, j")
+    classes.press("Enter")
+    names(page, "[a-j]")
+
+
+def test_the_attention_at_a_pixel_is_that_of_the_whole_map():
+    """Computed in the window only; at the border too, and after pooling."""
+    network = answers.shipped()["rotDigits"]["p4sa"]
+    pixels = answers.prepare(DIGIT, network)
+    about = network.pretrained_config
+    whole = attention_maps(network, (pixels - about["mean"][0]) / about["std"][0])
+    layers = answers.attention_layers(network)
+    for name, pixel, (row, column) in (
+        ("lifting", (0, 11), (0, 11)),
+        ("attention 1", (5, 6), (5, 6)),
+        ("attention 2", (11, 4), (3, 1)),
+    ):
+        found = answers.attention_at(network, pixels, layers[name], pixel)
+        expected = whole[layers[name]][0, :, :, row, column].unflatten(-1, (5, 5))
+        for r in range(found.shape[-2]):
+            for c in range(found.shape[-1]):
+                inside = abs(r - row) <= 2 and abs(c - column) <= 2
+                key = expected[..., r - row + 2, c - column + 2] if inside else torch.zeros(())
+                key = key.expand(expected.shape[:2])
+                torch.testing.assert_close(found[..., r, c], key)
+
+
+def test_a_digit_is_centred_white_on_black():
+    network = answers.shipped()["rotMNIST"]["p4sa"]
+    dark_on_light = Image.new("RGB", (300, 200), "white")
+    dark_on_light.paste("black", (20, 30, 60, 170))
+    pixels = answers.prepare(dark_on_light, network)
+    assert pixels.shape == (1, 1, 28, 28)
+    torch.testing.assert_close(pixels, pixels.flip(2, 3), atol=0.02, rtol=0)
+    assert pixels[0, 0, 14, 14] == 1 and pixels[0, 0, 0].max() == 0
+
+
+def test_angles_are_counter_clockwise():
+    pixels = torch.rand(1, 1, 5, 5)
+    turned = answers.turn(pixels, (0, 90, 360))
+    assert torch.equal(turned, torch.cat([pixels, pixels.rot90(dims=(2, 3)), pixels]))
+
+
+def test_no_folder_and_wrong_names_are_mistakes(tmp_path):
+    with pytest.raises(UserError, match="no such run folder"):
+        answers.own(str(tmp_path / "none"))
+    with pytest.raises(UserError, match="got 1, the network has 10 classes"):
+        answers.with_classes(answers.shipped()["rotDigits"]["p4sa"], ["a"])
