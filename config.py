@@ -144,6 +144,14 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "of quarter turns and mirrors only)",
             choices_of("g_selfatt.nn.self_attention", "POSITIONAL_ENCODINGS"),
         ),
+        Key(
+            "spatial_pooling",
+            str,
+            "sum",
+            "over space at the end of the network: sum, as in the paper, or mean, which does not "
+            "depend on the size of the images",
+            choices_of("g_selfatt.functional.pooling", "REDUCTIONS"),
+        ),
         Key("backend", str, "auto", "which implementation computes the attention"),
     ),
     "Optimization": (

@@ -10,6 +10,7 @@ from g_selfatt import groups
 from g_selfatt import nn as gnn
 from models.group_coatnet_presets import KEYS, STAGE_ATTENTION, convolutional, with_attention
 from models.registry import register_model
+from models.stages import sides_of
 
 
 @register_model(
@@ -57,7 +58,8 @@ class GroupCoAtNet(nn.Module):
         group: a `Group` or its name.
         in_channels: channels of the images.
         num_classes: number of classes.
-        image_size: side of the images in pixels; it only sets the unit of global attention.
+        image_size: side of the images in pixels, or height and width; it only sets the unit of
+            global attention.
         stem_channels: channels after the lifting convolution.
         stem_kernel_size: side of its filters in pixels, odd.
         channels_per_stage: channels of each stage.
@@ -86,7 +88,7 @@ class GroupCoAtNet(nn.Module):
         group: groups.Group | str,
         in_channels: int,
         num_classes: int,
-        image_size: int,
+        image_size: int | Sequence[int],
         stem_channels: int,
         stem_kernel_size: int = 7,
         channels_per_stage: Sequence[int],
@@ -174,7 +176,7 @@ class GroupCoAtNet(nn.Module):
             activation(),
         )
         self.stages = nn.Sequential()
-        channels, size = stem_channels, image_size
+        channels, size = stem_channels, max(sides_of(image_size))
         for out_channels, blocks, kind in zip(*stages, strict=True):
             stage = nn.Sequential(gnn.MaxPool())
             size = (size + 1) // 2

@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets import DatasetInfo
 from keys import Key, count
+from models.stages import sides_of
 
 STAGE_ATTENTION = ("Off", "Local", "Global")
 
@@ -60,7 +61,7 @@ def convolutional(info: DatasetInfo) -> Mapping[str, Any]:
         arguments = PRESETS[info.name]
     else:
         stages = 1
-        while info.image_size >> stages >= 12:
+        while min(sides_of(info.image_size)) >> stages >= 12:
             stages += 1
         arguments = {
             "stem_channels": 16,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from itertools import count
 
+import torch
 from torch import Tensor, nn
 
 from g_selfatt import groups
 from g_selfatt import nn as gnn
-from g_selfatt.functional import invariant_pooling
+from g_selfatt.functional import REDUCTIONS, invariant_pooling
 from g_selfatt.nn.positional_encoding import PositionMLP
 from models.group_transformer_presets import preset
 from models.registry import register_model
-from models.stages import build_stages
+from models.stages import build_stages, odd_before_pooling, sides_of
 
 ATTENTION_TYPES = ("Local", "Global")
 
@@ -55,7 +58,7 @@ class GroupTransformer(nn.Module):
         normalize_between_layers: whether norm and activation follow every layer.
         maxpool_after_last_block: whether the last block is followed by pooling too.
         dropout_rate_after_maxpooling: dropout after each pooling, in [0, 1).
-        image_size: side of the images in pixels.
+        image_size: side of the images in pixels, or height and width.
         patch_size: side of the attention window in pixels, odd; None for global attention.
         attention_type: ``"Local"``, or ``"Global"`` for global attention whatever the window.
         activation_function: ``"Swish"`` or ``"ReLU"``.
@@ -66,6 +69,8 @@ class GroupTransformer(nn.Module):
         whitening_scale: every convolution starts from N(0, whitening_scale² / fan_in).
         position_init_scale: 0 to start the position MLPs as all other layers, with zero biases;
             otherwise the scale of `PositionMLP.spread`.
+        spatial_pooling: at the end, ``"sum"`` as in the paper, or ``"mean"``, so that the
+            logits are of the same size for images of any size.
         group_encoding, positional_encoding, backend: of the attention layers.
 
     Raises:
@@ -86,7 +91,7 @@ class GroupTransformer(nn.Module):
         normalize_between_layers: bool,
         maxpool_after_last_block: bool,
         dropout_rate_after_maxpooling: float,
-        image_size: int,
+        image_size: int | Sequence[int],
         patch_size: int | None,
         activation_function: str,
         attention_dropout_rate: float,
@@ -96,12 +101,14 @@ class GroupTransformer(nn.Module):
         whitening_scale: float,
         attention_type: str = "Local",
         position_init_scale: float = 0.0,
+        spatial_pooling: str = "sum",
         group_encoding: str = "equivariant",
         positional_encoding: str = "mlp",
         backend: str = "auto",
     ) -> None:
         super().__init__()
         self.group = groups.get(group)
+        self._sizes_seen: set[tuple[int, ...]] = set()
         if attention_type not in ATTENTION_TYPES:
             raise ValueError(
                 f"unknown attention_type {attention_type!r}; "
@@ -109,6 +116,12 @@ class GroupTransformer(nn.Module):
             )
         if attention_type == "Global":
             patch_size = None
+        if spatial_pooling not in REDUCTIONS:
+            raise ValueError(
+                f"unknown spatial_pooling {spatial_pooling!r}; "
+                f"choose one of {', '.join(REDUCTIONS)}"
+            )
+        self.spatial_pooling = spatial_pooling
         norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
         activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)
         lift, attend = (
@@ -128,7 +141,7 @@ class GroupTransformer(nn.Module):
             num_channels // 2,
             num_channels,
             num_heads,
-            patch_size or image_size,
+            patch_size or max(sides_of(image_size)),
             attention_dropout_rate,
             **attention_options,
         )
@@ -157,7 +170,7 @@ class GroupTransformer(nn.Module):
                 value_dropout_rate,
             )
 
-        self.transformer, channels, _ = build_stages(
+        self.transformer, channels = build_stages(
             make_block,
             in_channels=num_channels,
             image_size=image_size,
@@ -210,12 +223,36 @@ class GroupTransformer(nn.Module):
             x: the maps.
             pre_logits: leave out the classifier: ``(B, num_features)``, invariant to the group.
         """
-        return invariant_pooling(x if pre_logits else self.transformer[-1](x))
+        return invariant_pooling(x if pre_logits else self.transformer[-1](x), self.spatial_pooling)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``."""
-        return invariant_pooling(self.transformer(self._lift(x)))
+        return invariant_pooling(self.transformer(self._lift(x)), self.spatial_pooling)
 
     def _lift(self, x: Tensor) -> Tensor:
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            self._warn_of_odd_sides(*x.shape[-2:])
         x = self.lifting_self_attention(self.input_dropout(x))
         return self.lifting_activation(self.lifting_normalization(x))
+
+    def _warn_of_odd_sides(self, *sides: int) -> None:
+        """Once for each size, where a pooling drops a row or a column that the group moves."""
+        if sides in self._sizes_seen:
+            return
+        self._sizes_seen.add(sides)
+        moved = self.group.moved_axes
+        odd = [
+            odd_before_pooling(self.transformer, s) * m for s, m in zip(sides, moved, strict=True)
+        ]
+        if not any(odd):
+            return
+        exact = [
+            next(s for s in count(side) if not (m and odd_before_pooling(self.transformer, s)))
+            for side, m in zip(sides, moved, strict=True)
+        ]
+        warnings.warn(
+            f"images of {sides[0]}×{sides[1]} pixels: a side of {max(odd)} pixels is pooled by 2, "
+            f"which drops its last pixel, so the network is equivariant to {self.group.name} only "
+            f"approximately; the next size that is exact is {exact[0]}×{exact[1]}",
+            stacklevel=2,
+        )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets import DatasetInfo
+from models.stages import sides_of
 
 _COMMON: dict[str, Any] = {
     "norm_type": "LayerNorm",
@@ -78,7 +79,7 @@ def preset(info: DatasetInfo) -> Mapping[str, Any]:
     if info.name in PRESETS:
         return PRESETS[info.name]
     poolings = 1
-    while info.image_size >> poolings >= 12:
+    while min(sides_of(info.image_size)) >> poolings >= 12:
         poolings += 1
     return PRESETS["rotDigits"] | {
         "block_sizes": (*[1] * poolings, 2),

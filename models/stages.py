@@ -13,7 +13,7 @@ def build_stages(
     make_block: Callable[[int, int, int, int], nn.Module],
     *,
     in_channels: int,
-    image_size: int,
+    image_size: int | Sequence[int],
     block_sizes: Sequence[int],
     expansion_per_block: int | Sequence[int],
     crop_per_layer: int | Sequence[int],
@@ -22,14 +22,14 @@ def build_stages(
     dropout_rate_after_maxpooling: float,
     norm_type: str,
     activation_function: str,
-) -> tuple[nn.Sequential, int, int]:
+) -> tuple[nn.Sequential, int]:
     """Stages of blocks on maps ``(B, C, |H|, H, W)``, each stage followed by pooling in space.
 
     Args:
         make_block: ``(in_channels, out_channels, size, crop)`` → a block that takes ``crop`` pixels
-            off every side of a map of ``size`` pixels.
+            off every side of a map whose longer side has ``size`` pixels.
         in_channels: channels of the maps.
-        image_size: side of the maps in pixels.
+        image_size: side of the maps in pixels, or height and width.
         block_sizes: blocks per stage; a stage of 0 is its pooling only.
         expansion_per_block: factor on the channels at the first block of every stage; one number
             for all, or one per stage.
@@ -42,7 +42,7 @@ def build_stages(
         activation_function: a name of `g_selfatt.nn.ACTIVATIONS`.
 
     Returns:
-        The stages, the channels of their maps and the side of their maps in pixels.
+        The stages and the channels of their maps.
 
     Raises:
         ValueError: crops and pooling that leave nothing of the image, or lists of another length.
@@ -52,27 +52,61 @@ def build_stages(
     norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
     activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)
     stages = nn.Sequential()
-    channels, size = in_channels, image_size
+    channels, sides = in_channels, sides_of(image_size)
     for stage, (num_blocks, expansion) in enumerate(zip(block_sizes, expansions, strict=True)):
         for block in range(num_blocks):
             out_channels = channels * expansion if block == 0 else channels
             crop = next(crops)
-            stages.append(make_block(channels, out_channels, size, crop))
-            channels, size = out_channels, size - 2 * crop
+            stages.append(make_block(channels, out_channels, max(sides), crop))
+            channels, sides = out_channels, tuple(side - 2 * crop for side in sides)
             if normalize_between_layers:
                 stages.append(norm(channels))
                 stages.append(activation())
         if stage + 1 < len(block_sizes) or maxpool_after_last_block:
             stages.append(nn.MaxPool3d((1, 2, 2)))
-            size //= 2
+            sides = tuple(side // 2 for side in sides)
             if dropout_rate_after_maxpooling:
                 stages.append(nn.Dropout(dropout_rate_after_maxpooling))
-        if size < 1:
+        if min(sides) < 1:
             raise ValueError(
                 f"crop_per_layer {crop_per_layer} and the pooling leave nothing of an image of "
                 f"{image_size} pixels after block {stage + 1}"
             )
-    return stages, channels, size
+    return stages, channels
+
+
+def sides_of(image_size: int | Sequence[int]) -> tuple[int, ...]:
+    """Height and width in pixels, of a side or of both.
+
+    Raises:
+        ValueError: neither a number nor two.
+    """
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2:
+        raise ValueError(f"image_size must be a side or (height, width), got {image_size}")
+    return sides
+
+
+def odd_before_pooling(stages: nn.Sequential, side: int) -> int:
+    """The first odd side before a pooling, which then drops a row.
+
+    Pooling by 2×2 pixels is equivariant for even sides only.
+
+    Args:
+        stages: of `build_stages`.
+        side: of the images in pixels.
+
+    Returns:
+        The side in pixels; 0 where there is none.
+    """
+    for layer in stages:
+        if isinstance(layer, nn.MaxPool3d):
+            if side % 2:
+                return side
+            side //= 2
+        elif isinstance(layer, gnn.TransformerBlock):
+            side -= 2 * layer.crop.crop_size
+    return 0
 
 
 def _one_each(name: str, value: int | Sequence[int], count: int) -> list[int]:

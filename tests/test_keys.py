@@ -25,6 +25,7 @@ from training import optimizers, precision, schedulers, tracking, transfer
         ("norm_type", nn.NORMS),
         ("activation_function", nn.ACTIVATIONS),
         ("group_encoding", functional.GROUP_ENCODINGS),
+        ("spatial_pooling", functional.REDUCTIONS),
         ("positional_encoding", nn.POSITIONAL_ENCODINGS),
         ("eval_protocol", datasets.EVAL_PROTOCOLS),
         ("optimizer", optimizers.OPTIMIZERS),

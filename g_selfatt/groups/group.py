@@ -66,6 +66,13 @@ class Group:
             h for h in range(self.num_elements) if signals.preserves_grid(self.matrices[h])
         )
 
+    @property
+    def moved_axes(self) -> tuple[bool, bool]:
+        """Whether some of the `grid_elements` turns or mirrors the rows, and the columns."""
+        on_grid = self.matrices[list(self.grid_elements)]
+        rows, cols = (on_grid != torch.eye(2, device="cpu")).any(dim=2).any(dim=0).tolist()
+        return rows, cols
+
     def left_action_on_Rd(self, h: int, pp: Tensor) -> Tensor:
         """Act on positions: ``h·p``.
 

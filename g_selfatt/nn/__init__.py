@@ -18,7 +18,7 @@ from g_selfatt.nn.elementary import (
     choose,
     initialize,
 )
-from g_selfatt.nn.pooling import AvgPool, MaxPool
+from g_selfatt.nn.pooling import AvgPool, GroupPool, MaxPool, Restrict
 from g_selfatt.nn.self_attention import POSITIONAL_ENCODINGS, AttentionOptions
 from g_selfatt.nn.transformer_block import TransformerBlock
 
@@ -32,12 +32,14 @@ __all__ = [
     "Crop",
     "GroupConv",
     "GroupLocalSelfAttention",
+    "GroupPool",
     "GroupSelfAttention",
     "LayerNorm",
     "LiftConv",
     "LiftLocalSelfAttention",
     "LiftSelfAttention",
     "MaxPool",
+    "Restrict",
     "Swish",
     "TransformerBlock",
     "attention_maps",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ class _GroupConvolution(nn.Module):
         stride: int,
         bias: bool,
         weight_shape: tuple[int, ...],
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
         for name, value in (("kernel_size", kernel_size), ("stride", stride)):
@@ -36,11 +40,10 @@ class _GroupConvolution(nn.Module):
         self.out_channels = out_channels
         self.kernel_size = kernel_size
         self.stride = stride
-        on_grid = group.matrices[list(group.grid_elements)]
-        # Whether some element turns or mirrors the rows, and the columns.
-        self._moved_axes = (on_grid != torch.eye(2, device="cpu")).any(dim=2).any(dim=0).tolist()
-        self.weight = nn.Parameter(torch.empty(out_channels, *weight_shape))
-        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self._moved_axes = group.moved_axes  # looked up once: the property computes it
+        empty = partial(torch.empty, device=device, dtype=dtype)
+        self.weight = nn.Parameter(empty(out_channels, *weight_shape))
+        self.bias = nn.Parameter(empty(out_channels)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -119,6 +122,7 @@ class LiftConv(_GroupConvolution):
             image: sides that the group turns or mirrors are ``stride·n + 1`` pixels long with an
             odd kernel and ``stride·n + 2`` with an even one.
         bias: whether a bias is added.
+        device, dtype: device and dtype of the weights.
 
     Raises:
         ValueError: an argument out of its range or, from ``forward``, a size of the image that
@@ -134,6 +138,8 @@ class LiftConv(_GroupConvolution):
         *,
         stride: int = 1,
         bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
             group,
@@ -143,6 +149,8 @@ class LiftConv(_GroupConvolution):
             stride=stride,
             bias=bias,
             weight_shape=(in_channels, kernel_size, kernel_size),
+            device=device,
+            dtype=dtype,
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -170,6 +178,7 @@ class GroupConv(_GroupConvolution):
         depthwise: whether every channel is convolved on its own, over space and group; then
             out_channels is in_channels.
         bias: whether a bias is added.
+        device, dtype: device and dtype of the weights.
 
     Raises:
         ValueError: an argument out of its range or, from ``forward``, a size of the image that
@@ -186,6 +195,8 @@ class GroupConv(_GroupConvolution):
         stride: int = 1,
         depthwise: bool = False,
         bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         if depthwise and in_channels != out_channels:
             raise ValueError(
@@ -203,6 +214,8 @@ class GroupConv(_GroupConvolution):
             stride=stride,
             bias=bias,
             weight_shape=(channels, group.num_elements, kernel_size, kernel_size),
+            device=device,
+            dtype=dtype,
         )
 
     def forward(self, x: Tensor) -> Tensor:

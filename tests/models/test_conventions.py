@@ -1,9 +1,12 @@
 """Networks as timm's users expect them: features, another classifier, no data set's preset."""
 
+import warnings
+
 import pytest
 import torch
 
 import models
+from g_selfatt.testing import assert_equivariant, equivariance_error
 
 NETWORKS = [("p4sa", "rotDigits"), ("z2cnn", "rotMNIST"), ("p4coatnet", "rotDigits")]
 
@@ -51,3 +54,58 @@ def test_without_the_preset_of_a_data_set():
     assert (turned - logits).abs().max() < 1e-9 * logits.abs().max()
     with pytest.raises(ValueError, match="dataset=None needs in_channels, num_classes too"):
         models.create_model("p4sa", None, image_size=32)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("p4sa", {}), ("p4sa", {"attention_type": "Global"}), ("p4coatnet", {})],
+)
+def test_images_that_are_not_square(name, options):
+    torch.manual_seed(0)
+    facts = {"image_size": (16, 24), "in_channels": 1, "num_classes": 3}
+    model = models.create_model(name, None, **facts, **options)
+    x = torch.rand(1, 1, 16, 24, dtype=torch.float64)
+    assert_equivariant(model.double(), "p4", x)
+    with pytest.raises(ValueError, match=r"must be a side or \(height, width\), got \(16, 24, 1\)"):
+        models.create_model(name, None, **facts | {"image_size": (16, 24, 1)})
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "exact"),
+    [
+        ("p4sa", 64, "72×72"),
+        ("p4sa", 96, "104×104"),  # as in the paper
+        ("mz2sa", (64, 72), ""),  # columns are mirrored only
+        ("mz2sa", (72, 64), "72×72"),
+        ("z2sa", 64, ""),
+    ],
+)
+def test_a_size_that_breaks_equivariance_is_said_once(name, size, exact):
+    torch.manual_seed(0)
+    model = models.create_model(name, "PCam", image_size=size).double().eval()
+    height, width = (size, size) if isinstance(size, int) else size
+    x = torch.rand(1, 3, height, width, dtype=torch.float64)
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter("always")
+        model(x), model(x)
+    said = [str(warning.message) for warning in caught]
+    errors = equivariance_error(model, model.group, x).exact
+    assert (max(errors.values()) > 1e-3) == bool(exact) == bool(said)
+    if exact:
+        assert len(said) == 1 and said[0].endswith(f"the next size that is exact is {exact}")
+        height, width = map(int, exact.split("×"))
+        x = torch.rand(1, 3, height, width, dtype=torch.float64)
+        assert_equivariant(model, model.group, x)
+
+
+def test_pooled_by_their_mean_logits_do_not_grow_with_the_image():
+    torch.manual_seed(0)
+    spread = {}
+    for pooling in ("sum", "mean"):
+        model = models.create_model("p4sa", "rotMNIST", spatial_pooling=pooling).eval()
+        with torch.no_grad():
+            spread[pooling] = [model(torch.rand(2, 1, s, s)).std() for s in (28, 60)]
+    assert spread["sum"][1] > 4 * spread["sum"][0]
+    assert spread["mean"][1] < 2 * spread["mean"][0]
+    with pytest.raises(ValueError, match="unknown spatial_pooling 'max'; choose one of sum, mean"):
+        models.create_model("p4sa", "rotMNIST", spatial_pooling="max")

@@ -155,3 +155,11 @@ def test_mistakes_name_what_would_be_right():
         GroupConv(p4, 3, 4, 3, depthwise=True)
     with pytest.raises(ValueError, match=r"GroupConv on p4 takes \(B, 3, 4, H, W\), got"):
         GroupConv(p4, 3, 4, 3)(torch.zeros(1, 3, 5, 5))
+
+
+@pytest.mark.parametrize("layer", [LiftConv, GroupConv])
+def test_weights_are_made_where_and_as_asked(layer):
+    made = layer("p4", 2, 3, 3, device="meta", dtype=torch.float64)
+    assert {(p.device.type, p.dtype) for p in made.parameters()} == {("meta", torch.float64)}
+    made = layer("p4", 2, 3, 3, dtype=torch.bfloat16)
+    assert {p.dtype for p in made.parameters()} == {torch.bfloat16}

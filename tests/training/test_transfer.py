@@ -97,7 +97,7 @@ def test_weights_and_freezing_are_part_of_a_run(configure, to_folder, source, tm
 
 
 def test_the_names_of_runs_without_them_stay(configure):
-    assert not {"weights", "freeze"} & set(job.identity(configure()))
+    assert not {"weights", "freeze", "spatial_pooling"} & set(job.identity(configure()))
 
 
 def test_the_same_command_again_says_that_it_is_finished(run, to_folder, source, capsys):
