@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from datasets import DatasetInfo
+from models.hub import HubModule
 from models.registry import register_model
 
 CHANNELS = 20
@@ -26,7 +27,7 @@ def _only_28(info: DatasetInfo) -> Mapping[str, Any]:
 
 
 @register_model({"z2cnn": "z2"}, arguments=_only_28)
-class CNN(nn.Module):
+class CNN(HubModule):
     """Six 3×3 convolutions of 20 channels with BatchNorm and ReLU, and a 4×4 one to the classes.
 
     Shape: ``(B, 1, 28, 28)`` → logits ``(B, num_classes)``.

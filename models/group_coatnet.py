@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from g_selfatt import groups
 from g_selfatt import nn as gnn
 from models.group_coatnet_presets import KEYS, STAGE_ATTENTION, convolutional, with_attention
+from models.hub import HubModule
 from models.registry import register_model
 from models.stages import sides_of
 
@@ -37,7 +38,7 @@ from models.stages import sides_of
     arguments=convolutional,
     keys=KEYS,
 )
-class GroupCoAtNet(nn.Module):
+class GroupCoAtNet(HubModule):
     """A lifting convolution, stages of convolution and attention, and an invariant classifier.
 
     Lifting convolution, norm, activation; stages; norm, activation; the mean over space, the

@@ -14,6 +14,7 @@ from g_selfatt import nn as gnn
 from g_selfatt.functional import REDUCTIONS, invariant_pooling
 from g_selfatt.nn.positional_encoding import PositionMLP
 from models.group_transformer_presets import preset
+from models.hub import HubModule
 from models.registry import register_model
 from models.stages import build_stages, odd_before_pooling, sides_of
 
@@ -33,7 +34,7 @@ ATTENTION_TYPES = ("Local", "Global")
     },
     arguments=preset,
 )
-class GroupTransformer(nn.Module):
+class GroupTransformer(HubModule):
     """Lifting, blocks of attention with max-pooling between them, and an invariant classifier.
 
     Input dropout; lifting self-attention; norm; activation; per block its `TransformerBlock`s, each

@@ -1,0 +1,138 @@
+"""Networks on the Hugging Face Hub: saved with what made them, loaded by folder or repository.
+
+    network = models.create_model("p4sa", "rotDigits", pretrained=True)
+    network.save_pretrained("folder")
+    network.push_to_hub("user/p4sa-rotdigits")
+    network = models.GroupTransformer.from_pretrained("folder")
+
+Needs huggingface_hub; without it, the methods say so, and all else works.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from g_selfatt.groups import Group, get
+from models.registry import model_entry
+from models.weight_files import load_weights, read_metadata, save_weights
+
+try:
+    from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
+except ImportError:
+
+    class HubModule(nn.Module):
+        """What stands in for the methods of the Hub where huggingface_hub is not installed."""
+
+        @classmethod
+        def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
+            """Say what to install."""
+            raise ImportError(
+                "networks are saved for the Hub, and loaded, by huggingface_hub: "
+                "pip install huggingface_hub"
+            )
+
+        save_pretrained = push_to_hub = from_pretrained
+
+else:
+
+    class HubModule(PyTorchModelHubMixin, nn.Module):  # type: ignore[no-redef]
+        """`save_pretrained`, `from_pretrained` and `push_to_hub` of a network.
+
+        A folder or repository holds ``config.json``, the arguments of the network;
+        ``model.safetensors``, its weights with their digest and all that `create_model` and
+        `load_model` know of it; and ``README.md``, a model card.
+        """
+
+        def __init_subclass__(cls, **options: Any) -> None:
+            by_name = {Group: (lambda group: group.name, get)}
+            super().__init_subclass__(coders=by_name, **options)
+            # The signature of the class is that of its __init__, not of the mixin's __new__.
+            parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+            setattr(cls, "__signature__", inspect.Signature(parameters))  # noqa: B010
+
+        def _save_pretrained(self, save_directory: Path) -> None:
+            arguments: dict[str, Any] = dict(self._hub_mixin_config)  # type: ignore[arg-type]
+            arguments["num_classes"] = self.num_classes
+            save_directory.joinpath("config.json").write_text(json.dumps(arguments, indent=2))
+            metadata = {"pretrained_config": json.dumps(getattr(self, "pretrained_config", {}))}
+            save_weights(save_directory / "model.safetensors", self, metadata)
+
+        @classmethod
+        def _from_pretrained(cls, *, model_id: str, **options: Any) -> Any:
+            """The network in eval mode, with strictly its weights.
+
+            Raises:
+                ValueError: the weights are of a network of another class, or are damaged.
+            """
+            of_hub = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+            where = {name: options.pop(name) for name in of_hub}
+            path = Path(model_id, "model.safetensors")
+            if not os.path.isdir(model_id):
+                path = Path(hf_hub_download(model_id, "model.safetensors", **where))
+            record = json.loads(read_metadata(path).get("network", "{}"))
+            if record and (made_by := model_entry(record["model"]).build) is not cls:
+                raise ValueError(
+                    f"{model_id} is a {record['model']}, got {cls.__name__}.from_pretrained, "
+                    f"expected {made_by.__name__}.from_pretrained"
+                )
+            network = cls(**options)
+            metadata = load_weights(path, network)
+            if record:
+                vars(network)["network_record"] = record
+            if prepared := json.loads(metadata["pretrained_config"]):
+                lists = {key: tuple(x) for key, x in prepared.items() if isinstance(x, list)}
+                vars(network)["pretrained_config"] = prepared | lists
+            return network.eval()
+
+        def generate_model_card(self, *arguments: Any, **options: Any) -> ModelCard:
+            """The model card, from what is known of the network and its weights."""
+            return ModelCard(_card(self))
+
+
+def _card(network: Any) -> str:
+    record = getattr(network, "network_record", {})
+    known = getattr(network, "pretrained_config", {})
+    name, made_by = record.get("model", type(network).__name__), type(network).__name__
+    count = sum(parameter.numel() for parameter in network.parameters())
+    lines = [
+        "---",
+        "license: mit",
+        "library_name: g_selfatt",
+        "pipeline_tag: image-classification",
+        "tags: [equivariance, model_hub_mixin]",
+        "---",
+        f"# {name}" + (f", trained on {known['dataset']}" if known else ""),
+        "",
+        "A group equivariant network of g_selfatt, after *Group Equivariant Stand-Alone "
+        "Self-Attention For Vision* (Romero & Cordonnier, ICLR 2021).",
+        "",
+        f"- Parameters: {count:,}",
+    ]
+    if "group" in (arguments := record.get("arguments", {})):
+        lines.append(f"- Group: {arguments['group']}")
+    if known:
+        size, channels = known["image_size"], known["in_channels"]
+        lines += [
+            f"- Weights: `{known['name']}`",
+            f"- Test accuracy: {known['test_accuracy']:.2%}",
+            f"- Data: {known['provenance']}",
+            f"- Input: ({channels}, {size}, {size}), (pixel/255 − mean) / std with mean "
+            f"{known['mean']} and std {known['std']}",
+            f"- Classes: {', '.join(known['classes'])}",
+        ]
+    lines += [
+        "",
+        "```python",
+        "import models  # in a checkout of g_selfatt",
+        "",
+        f'network = models.{made_by}.from_pretrained("THIS REPOSITORY")',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
