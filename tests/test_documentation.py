@@ -77,9 +77,26 @@ def site(tmp_path_factory):
 
 
 def test_every_page_is_in_the_site(site):
-    for page in [*DOCS, *REFERENCE, *IN_THE_SITE]:
+    for page in ALL:
         place = page.removeprefix("docs/").removesuffix(".md").removesuffix("README")
-        assert (site / place.removesuffix("index") / "index.html").is_file(), page
+        assert (site / place / "index.html").is_file(), page
+
+
+def test_notebooks_are_pages_with_their_outputs(site):
+    for notebook in (REPOSITORY / "demo").glob("*.ipynb"):
+        page = (site / "demo" / notebook.stem / "index.html").read_text()
+        assert re.search(r'<img [^>]*src="output_', page) or (
+            "image/png" not in notebook.read_text()
+        ), notebook
+
+
+def test_formulas_are_typeset(site):
+    for page in ("mathematics", "convolution"):
+        text = (site / page / "index.html").read_text()
+        blocks = read(f"docs/{page}.md").count("```math")
+        assert blocks and text.count('<math xmlns="http://www.w3.org/1998/Math/MathML"') == blocks
+        shown = re.findall(r"<math.*?</math>", text, re.DOTALL)
+        assert not any("\\" in block or "<mi>&amp;" in block for block in shown)
 
 
 @pytest.mark.parametrize("name", ["groups", "functional", "nn"])

@@ -45,7 +45,7 @@ class LiftSelfAttention(SelfAttention):
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, |H|, H, W)``, for any H and W, also
     larger than trained.
 
-    Example:
+    Examples:
         >>> layer = LiftSelfAttention("p4m", 3, 8, 16, num_heads=4, max_pos_embedding=12)
         >>> layer(torch.randn(2, 3, 12, 12)).shape
         torch.Size([2, 16, 8, 12, 12])
@@ -100,7 +100,7 @@ class LiftLocalSelfAttention(SelfAttention):
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, |H|, H, W)``, for any H and W.
 
-    Example:
+    Examples:
         >>> layer = LiftLocalSelfAttention("p4m", 3, 8, 16, num_heads=4, patch_size=5)
         >>> layer(torch.randn(2, 3, 12, 12)).shape
         torch.Size([2, 16, 8, 12, 12])
@@ -156,7 +156,7 @@ class GroupSelfAttention(SelfAttention):
     Shape: ``(B, in_channels, |H|, H, W)`` → ``(B, out_channels, |H|, H, W)``, for any H and W, also
     larger than trained.
 
-    Example:
+    Examples:
         >>> layer = GroupSelfAttention("p4m", 16, 9, 16, num_heads=4, max_pos_embedding=12)
         >>> layer(torch.randn(2, 16, 8, 12, 12)).shape
         torch.Size([2, 16, 8, 12, 12])
@@ -218,7 +218,7 @@ class GroupLocalSelfAttention(SelfAttention):
 
     Shape: ``(B, in_channels, |H|, H, W)`` → ``(B, out_channels, |H|, H, W)``, for any H and W.
 
-    Example:
+    Examples:
         >>> layer = GroupLocalSelfAttention("p4m", 16, 9, 16, num_heads=4, patch_size=5)
         >>> layer(torch.randn(2, 16, 8, 12, 12)).shape
         torch.Size([2, 16, 8, 12, 12])
