@@ -87,7 +87,7 @@ def _exponentials(scratch, offsets, rows):
             store(exp_group, (g, t), power_of_two(load(group, (g, t)) - most))
 
 
-@inner
+@inlined
 def normalize(scratch, index, h, g, here, offsets, least):
     """Fill the coefficients eU / Z of (h, g); returns the rows of eA and eP that go with them.
 

@@ -24,6 +24,7 @@ from g_selfatt.backends.numba.blocks import (
 )
 from g_selfatt.backends.numba.compiling import (
     compile_kernel,
+    inlined,
     inner,
     sources_digest,
 )
@@ -57,7 +58,7 @@ def _sum_lanes(target, lanes, factor):
         flat[i] = across(load(rows, (i,))) * factor
 
 
-@inner
+@inlined
 def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, offsets, least):
     """p and p·mask·dW of one (h, g) into ``share``, mask·p added to W; returns D."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
@@ -89,7 +90,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     return inner
 
 
-@inner
+@inlined
 def _score_gradients(share, inner, d_content, d_position, d_group, h, g, offsets):
     """ds = p·mask·dW − p·D of one (h, g), summed into dA, dP and dR."""
     zero = full(inner, 0.0)

@@ -16,7 +16,7 @@ from g_selfatt.backends.numba.blocks import (
 )
 from g_selfatt.backends.numba.compiling import (
     compile_kernel,
-    inner,
+    inlined,
     sources_digest,
 )
 from g_selfatt.backends.numba.contractions import combine
@@ -33,7 +33,7 @@ from g_selfatt.backends.numba.lanes import (
 )
 
 
-@inner
+@inlined
 def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least):
     """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
