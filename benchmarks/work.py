@@ -1,7 +1,9 @@
 """The least work of a step, counted: how fast it could be if nothing were wasted.
 
 Counted is the factored algorithm that `g_selfatt.backends.numba` describes, with its
-recomputation in backward, and the convolutions; a better algorithm would have a lower floor. With
+recomputation in backward, and the convolutions; a better algorithm would have a lower floor: where
+rows of the positional table are equal, the kernels compute P and its exponentials once, which is
+not taken off here. With
 O = |H| of h, G of g and m, N pairs of a query and a key pixel inside the image, c channels of a
 head, d that meet positions, e that meet the group, for each head of each sample:
 
@@ -32,8 +34,8 @@ from benchmarks.rates import Rates
 from benchmarks.worker import Step
 from g_selfatt.nn.self_attention import SelfAttention
 
-# x − max; x/ln 2 rounded to n, 2; x − n·ln 2 in two parts, 2; a polynomial of degree 7; times 2ⁿ.
-OPERATIONS_OF_EXPONENTIAL = 13
+# x − max, in units of ln 2; x rounded to n, 2; x − n; a polynomial of degree 6; times 2ⁿ.
+OPERATIONS_OF_EXPONENTIAL = 11
 # The two multiplications of the hash. Its shifts, and the comparison, may run beside other work.
 OPERATIONS_OF_MASK = 2
 BYTES_OF_NUMBER = 4  # float32

@@ -8,7 +8,10 @@ all per lane (query pixel). With X (a, c), S (a, m, o) and images Y (c, m, posit
     scatter    Y[c,m,p+o]     +=       Σ_a   S[a,m,o]·X[a,c]          ∂/∂key, ∂/∂value
 
 Four sums run at a time in registers, of four elements or else of four offsets or channels (beyond
-the last, the last is repeated), because each addition to a sum waits for the one before it.
+the last, the last is repeated), because each addition to a sum waits for the one before it. Such a
+tile loads five registers for four multiply-adds: four of X or S and one of Y. A processor with two
+loads and two multiply-adds a cycle is so at four fifths of its peak; eight sums would not fit into
+sixteen registers of 32 bytes, of which each of these takes two. `scatter` also stores one.
 """
 
 from __future__ import annotations

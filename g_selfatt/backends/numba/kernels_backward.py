@@ -4,6 +4,10 @@ dW[h; m,o]   = Σ_c dO[h,c]·v[m,c]                 dv[m] += Σ_h W[h; m,o]·dO[
 D[h,g]       = Σ_{m,o} p·mask·dW                  ds[h,g; m,o] = p·(mask·dW − D)
 dA[g; m,o]   = Σ_h ds        dP[h,g; o] = Σ_m ds        dR[h,g; m] = Σ_o ds
 dq = dA·k + dP·T + dR·E,     dk += dA·q,     dT += dP·q,     dE += dR·q
+
+Registers that each (h, g, m, o) moves: `_share` loads eA, eP, W, dW and stores W, p, p·mask·dW;
+`_score_gradients` loads the last two, dA, dP and stores dA, dP: eight loads and five stores for
+eleven operations, and eight more of the dropout's hash.
 """
 
 from __future__ import annotations
