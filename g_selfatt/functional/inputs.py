@@ -104,8 +104,12 @@ def _check_types(query: Tensor, *others: Tensor | None) -> None:
 
 def autocasts(device_type: str) -> bool:
     """Whether torch.autocast is on for a type of device."""
-    available = torch.amp.is_autocast_available(device_type)
-    return available and torch.is_autocast_enabled(device_type)
+    return _can_autocast(device_type) and torch.is_autocast_enabled(device_type)
+
+
+@torch.compiler.assume_constant_result
+def _can_autocast(device_type: str) -> bool:
+    return torch.amp.is_autocast_available(device_type)
 
 
 def _names(values: Iterable[object]) -> str:

@@ -22,7 +22,13 @@ def is_compiled() -> bool:
 
     What exporters write has to run without this library.
     """
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    return torch.compiler.is_compiling() and not _is_exported()
+
+
+@torch.compiler.assume_constant_result
+def _is_exported() -> bool:
+    # Asked by torch.compile itself, torch before 2.14 says yes.
+    return torch.compiler.is_exporting()
 
 
 def is_transformed(*tensors: Tensor | None) -> bool:
@@ -39,4 +45,4 @@ def holds(condition: bool | torch.SymBool) -> bool:
 
     Asked otherwise, an exporter would refuse the sizes for which the answer is another.
     """
-    return statically_known_true(condition) if torch.compiler.is_exporting() else bool(condition)
+    return statically_known_true(condition) if _is_exported() else bool(condition)

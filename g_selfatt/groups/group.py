@@ -45,6 +45,10 @@ class Group:
         self.identity = _find_identity(name, self.multiplication_table)
         self.inverse_table = (self.multiplication_table == self.identity).int().argmax(dim=1)
         _check_homomorphism(name, self.multiplication_table, self.matrices)
+        # Once: torch.compile cannot look into the numbers of a tensor.
+        self._grid_elements = tuple(
+            h for h in range(self.num_elements) if signals.preserves_grid(self.matrices[h])
+        )
         # For `cached_table`. A dict, because torch.compile sees through one: a network that has run
         # once has its tables as constants of the graph.
         self._tables: dict[Hashable, Tensor] = {}
@@ -62,9 +66,7 @@ class Group:
     @property
     def grid_elements(self) -> tuple[int, ...]:
         """The elements that map the pixel grid to itself: multiples of 90° and their mirrors."""
-        return tuple(
-            h for h in range(self.num_elements) if signals.preserves_grid(self.matrices[h])
-        )
+        return self._grid_elements
 
     @property
     def moved_axes(self) -> tuple[bool, bool]:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from g_selfatt.functional.filters import group_filters, lifting_filters
 from g_selfatt.groups import Group, get
+from g_selfatt.nn.one_node import AnyLayout, one_node
 
 
-class _GroupConvolution(nn.Module):
+class _GroupConvolution(AnyLayout):
     """Weights and checks that lifting convolutions and those on the group have in common."""
 
     weight: nn.Parameter
@@ -153,6 +154,7 @@ class LiftConv(_GroupConvolution):
             dtype=dtype,
         )
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         self._check_axes(x, self.in_channels)
         return self._convolve(x, lifting_filters(self.group, self.weight), 1)
@@ -218,6 +220,7 @@ class GroupConv(_GroupConvolution):
             dtype=dtype,
         )
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         self._check_axes(x, self.in_channels, self.group.num_elements)
         filters = group_filters(self.group, self.weight).flatten(2, 3)

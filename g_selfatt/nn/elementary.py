@@ -5,17 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from g_selfatt.nn.one_node import AnyLayout, one_node
+
 # The largest weight for which, on a CPU, a matrix product for each image is faster than torch's
 # convolution: up to 1.8 times, a fifth of rotMNIST's training step. Beyond it is slower.
 LARGEST_PRODUCT = 2**13
 
 
-class _OneByOne(nn.Module):
+class _OneByOne(AnyLayout):
     """A convolution of kernel size 1 that takes the faster of two ways to the same numbers."""
 
     weight: Tensor
     bias: Tensor | None
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         if not x.is_cpu or self.weight.numel() > LARGEST_PRODUCT:
             return super().forward(x)
@@ -104,6 +107,7 @@ class Crop(nn.Module):
         super().__init__()
         self.crop_size = crop_size
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         c, (height, width) = self.crop_size, x.shape[-2:]
         if min(height, width) <= 2 * c:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.groups import Group, get
+from g_selfatt.nn.one_node import one_node
 
 
 class MaxPool(nn.Module):
@@ -34,6 +35,7 @@ class MaxPool(nn.Module):
             raise ValueError(f"stride must be at least 1, got {stride}")
         self.stride = stride
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         return _pool(x, self.stride, F.max_pool2d)
 
@@ -44,6 +46,7 @@ class MaxPool(nn.Module):
 class AvgPool(MaxPool):
     """The mean over neighbouring pixels, at every ``stride``-th pixel; otherwise as `MaxPool`."""
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         return _pool(x, self.stride, partial(F.avg_pool2d, count_include_pad=False))
 
@@ -69,6 +72,7 @@ class GroupPool(nn.Module):
             raise ValueError(f"unknown reduction {reduction!r}; choose one of max, mean")
         self.reduction = reduction
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 5:
             raise ValueError(f"GroupPool takes (B, C, |H|, H, W), got {tuple(x.shape)}")
@@ -107,6 +111,7 @@ class Restrict(nn.Module):
         self.elements = sorted(set(elements))
         self.subgroup = self.group.restrict(self.elements)
 
+    @one_node
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 5 or x.shape[2] != self.group.num_elements:
             raise ValueError(

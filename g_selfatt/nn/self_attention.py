@@ -14,6 +14,7 @@ from g_selfatt.functional.tracing import is_traced
 from g_selfatt.groups import Group, get
 from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.neighbourhood import WholeImage, Window
+from g_selfatt.nn.one_node import one_node
 from g_selfatt.nn.positional_encoding import (
     PositionMLP,
     check_table_encoding,
@@ -134,6 +135,7 @@ class SelfAttention(nn.Module):
         self._place_group_index()
         return self
 
+    @one_node
     def forward(
         self, x: Tensor, *, return_attention: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:

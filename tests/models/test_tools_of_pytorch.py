@@ -1,0 +1,158 @@
+"""What docs/pytorch.md says of PyTorch's own tools: each line of its table names its test."""
+
+import ast
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.utils import parametrizations, parametrize, skip_init
+
+import datasets
+import models
+from g_selfatt import nn
+
+REPOSITORY = Path(__file__).parents[2]
+NETWORKS = [("p4sa", "rotDigits"), ("p4coatnet", "rotDigits"), ("p4convnet", "rotDigits")]
+
+
+def make(name="p4sa", dataset="rotDigits"):
+    info = datasets.INFO[dataset]
+    x = torch.randn(2, info.in_channels, info.image_size, info.image_size)
+    return models.create_model(name, dataset).eval(), x
+
+
+def test_the_table_names_tests_that_exist():
+    table = (REPOSITORY / "docs" / "pytorch.md").read_text()
+    rows = re.findall(r"^\| `?torch.*\|$", table, re.MULTILINE)
+    named = [re.search(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", row) for row in rows]
+    assert len(rows) > 10 and all(named)
+    for name, path in (match.groups() for match in named):
+        tree = ast.parse((REPOSITORY / path).read_text())
+        assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("name, dataset", NETWORKS)
+def test_a_network_compiles_into_one_graph(name, dataset):
+    network, x = make(name, dataset)
+    compiled = torch.compile(network, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x), network(x))
+    compiled.train()
+    compiled(x).sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", [name for name in datasets.INFO])
+@pytest.mark.parametrize("name", models.list_models())
+def test_every_preset_compiles_into_one_graph(name, dataset):
+    """Batches beyond 2**26 scores, where a backend was once chosen by the batch, included."""
+    torch._dynamo.reset()
+    try:
+        network, x = make(name, dataset)
+    except ValueError:
+        return  # a network that is made for other images
+    with torch.no_grad():
+        compiled = torch.compile(network, fullgraph=True, backend="eager")
+        torch.testing.assert_close(compiled(x), network(x))
+
+
+@pytest.mark.slow
+def test_a_network_by_inductor_and_ahead_of_time(tmp_path):
+    network, x = make()
+    x = x.requires_grad_()
+    expected = network(x)
+    compiled = torch.compile(network, fullgraph=True)
+    torch.testing.assert_close(compiled(x), expected, rtol=1e-4, atol=1e-4)
+    (got,) = torch.autograd.grad(compiled(x).square().sum(), x)
+    (wanted,) = torch.autograd.grad(expected.square().sum(), x)
+    torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-3)
+    batch = torch.export.Dim("batch", max=64)
+    exported = torch.export.export(network, (x.detach(),), dynamic_shapes=({0: batch},))
+    path = str(tmp_path / "network.pt2")
+    package = torch._inductor.aoti_compile_and_package(exported, package_path=path)
+    run = torch._inductor.aoti_load_package(package)
+    other = torch.randn(5, *x.shape[1:])
+    torch.testing.assert_close(run(other), network(other), rtol=1e-4, atol=1e-4)
+
+
+def test_skip_init():
+    arguments = ("p4", 3, 6, 3, 2, 3)
+    trained, x = nn.GroupLocalSelfAttention(*arguments), torch.randn(2, 3, 4, 5, 6)
+    layer = skip_init(nn.GroupLocalSelfAttention, *arguments)
+    layer.load_state_dict(trained.state_dict())
+    assert torch.equal(layer(x), trained(x))
+
+
+@pytest.mark.parametrize("part", ["query", "wout", "row_embedding.0", "group_embedding"])
+def test_parametrizations(part):
+    layer, x = nn.GroupLocalSelfAttention("p4", 3, 6, 3, 2, 3), torch.randn(2, 3, 4, 5, 6)
+    expected = layer(x)
+    module = layer.get_submodule(part)
+    parametrizations.weight_norm(module)
+    torch.testing.assert_close(layer(x), expected)
+    with torch.no_grad():
+        module.parametrizations.weight.original0.mul_(2)
+    assert not torch.allclose(layer(x), expected)
+    changed = layer(x)
+    parametrize.remove_parametrizations(module, "weight")
+    torch.testing.assert_close(layer(x), changed)
+
+
+def test_an_average_of_models():
+    network, x = make()
+    average = torch.optim.swa_utils.AveragedModel(network)
+    average.update_parameters(network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(3)
+    average.update_parameters(network)
+    for mean, tripled in zip(average.module.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(mean, tripled * (2 / 3))
+    assert average(x).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name, dataset", NETWORKS)
+def test_memory_formats_change_nothing(name, dataset):
+    network, x = make(name, dataset)
+    expected = network(x)
+    network.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(network(x.to(memory_format=torch.channels_last)), expected)
+    assert network.to(torch.float64)(x.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize("name, dataset", NETWORKS)
+def test_graphs_of_torch_fx(name, dataset):
+    network, x = make(name, dataset)
+    traced = torch.fx.symbolic_trace(network)
+    torch.testing.assert_close(traced(x), network(x))
+    targets = {node.target for node in traced.graph.nodes if node.op == "call_module"}
+    kinds = (nn.LiftLocalSelfAttention, nn.GroupLocalSelfAttention, nn.LiftConv, nn.GroupConv)
+    assert targets >= {name for name, m in network.named_modules() if isinstance(m, kinds)}
+
+
+def test_feature_extractor_of_torchvision():
+    extraction = pytest.importorskip("torchvision.models.feature_extraction")
+    network, x = make()
+    extractor = extraction.create_feature_extractor(network, {"lifting_self_attention": "lifted"})
+    expected = network.lifting_self_attention(x)
+    torch.testing.assert_close(extractor(x)["lifted"], expected)
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    store = dist.FileStore(str(tmp_path / "store"), 1)
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_distributed_data_parallel(one_process):
+    network, x = nn.LiftLocalSelfAttention("p4", 1, 6, 4, 2, 3), torch.randn(2, 1, 5, 6)
+    parallel = torch.nn.parallel.DistributedDataParallel(copy.deepcopy(network))
+    for one in (network, parallel):
+        one(x).square().sum().backward()
+    for a, b in zip(parallel.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
