@@ -3,6 +3,7 @@
 #   make train ARGS="--config.model=z2sa"      any option of `python main.py --help`
 #   make test PYTHON=python                    in an environment that you already have: installs nothing
 #   make test VENV=/path/to/new/environment    another place for the environment than .venv
+#   make test-oldest                           the library's tests with the oldest versions allowed
 #   make docs                                  the documentation, in site/
 #   make app                                   a page that turns images and looks inside networks
 #   make pictures                              every picture of README and docs/, in docs/pictures/
@@ -21,13 +22,25 @@ tools: $(VENV)/requirements-dev.installed
 application: $(VENV)/requirements-app.installed
 endif
 
-.PHONY: train test lint docs pictures app environment tools application
+.PHONY: train test test-oldest lint docs pictures app environment tools application
 
 train: environment
 	$(PYTHON) main.py $(ARGS)
 
 test: tools
 	$(PYTHON) -m pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal $(ARGS)
+
+OLDEST ?= .venv-oldest
+OLDEST_PYTHON ?= python3.10
+test-oldest: $(OLDEST)/requirements-dev.installed
+	$(OLDEST)/bin/python -m pytest tests/groups tests/functional tests/backends tests/nn $(ARGS)
+
+$(OLDEST)/requirements-dev.installed: requirements-dev.txt requirements.txt
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install uv
+	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct \
+		--only-binary :all: -r requirements-dev.txt
+	touch $@
 
 lint: tools
 	$(PYTHON) -m ruff check .

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Sequence
 from itertools import count
 
-import torch
 from torch import Tensor, nn
 
 from g_selfatt import groups
 from g_selfatt import nn as gnn
 from g_selfatt.functional import REDUCTIONS, invariant_pooling
+from g_selfatt.functional.tracing import is_traced
 from g_selfatt.nn.positional_encoding import PositionMLP
 from models.group_transformer_presets import preset
 from models.hub import HubModule
@@ -231,7 +231,7 @@ class GroupTransformer(HubModule):
         return invariant_pooling(self.transformer(self._lift(x)), self.spatial_pooling)
 
     def _lift(self, x: Tensor) -> Tensor:
-        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        if not is_traced(x):
             self._warn_of_odd_sides(*x.shape[-2:])
         x = self.lifting_self_attention(self.input_dropout(x))
         return self.lifting_activation(self.lifting_normalization(x))

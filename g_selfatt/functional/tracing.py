@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
+from torch.fx import Proxy
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
@@ -14,7 +15,7 @@ def is_traced(*tensors: Tensor) -> bool:
     """Whether what computes with the tensors is recorded: they then stand for others."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return True
-    return get_proxy_mode() is not None or any(isinstance(t, FakeTensor) for t in tensors)
+    return get_proxy_mode() is not None or any(isinstance(t, FakeTensor | Proxy) for t in tensors)
 
 
 def is_compiled() -> bool:
@@ -27,7 +28,7 @@ def is_compiled() -> bool:
 
 @torch.compiler.assume_constant_result
 def _is_exported() -> bool:
-    # Asked by torch.compile itself, torch before 2.14 says yes.
+    # Not traced: within torch.compile, older versions say yes to this always.
     return torch.compiler.is_exporting()
 
 
@@ -40,9 +41,9 @@ def is_transformed(*tensors: Tensor | None) -> bool:
     return any(t is not None and forward_ad.unpack_dual(t).tangent is not None for t in tensors)
 
 
-def holds(condition: bool | torch.SymBool) -> bool:
+def holds(condition: bool) -> bool:
     """Whether a condition on sizes holds; in an export, whether it does for all of its sizes.
 
     Asked otherwise, an exporter would refuse the sizes for which the answer is another.
     """
-    return statically_known_true(condition) if _is_exported() else bool(condition)
+    return statically_known_true(condition) if _is_exported() else condition

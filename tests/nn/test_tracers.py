@@ -16,6 +16,11 @@ LAYERS = {
 }
 
 
+LATE = pytest.mark.xfail(
+    torch.__version__ < "2.14", reason="older versions do not say that they export", strict=False
+)
+
+
 @pytest.fixture(autouse=True)
 def no_graphs_of_before():
     torch._dynamo.reset()
@@ -94,11 +99,12 @@ def test_a_position_that_is_not_a_number_reaches_those_that_meet_it_only():
 
 
 @pytest.mark.parametrize(
-    "kind, strict", [*((kind, False) for kind in LAYERS), ("lift_global", True)]
+    "kind, strict",
+    [*((kind, False) for kind in LAYERS), pytest.param("lift_global", True, marks=LATE)],
 )
 def test_exports_with_any_batch(kind, strict):
     layer = make(kind).eval()
-    dynamic = ({0: Dim("batch")},)
+    dynamic = ({0: Dim("batch", max=64)},)
     exported = torch.export.export(layer, (signal(kind),), strict=strict, dynamic_shapes=dynamic)
     assert not any("g_selfatt" in name for name in operators(exported))
     for batch in (1, 5):
@@ -109,8 +115,8 @@ def test_exports_with_any_batch(kind, strict):
 @pytest.mark.parametrize("kind", ["lift_local", "group_local"])
 def test_exports_with_any_image(kind):
     layer, x = make(kind).eval(), signal(kind)
-    sides = {x.dim() - 2: Dim("height", min=3), x.dim() - 1: Dim("width", min=3)}
-    dynamic = ({0: Dim("batch"), **sides},)
+    sides = {x.dim() - 2: Dim("height", min=3, max=64), x.dim() - 1: Dim("width", min=3, max=64)}
+    dynamic = ({0: Dim("batch", max=64), **sides},)
     exported = torch.export.export(layer, (x,), strict=False, dynamic_shapes=dynamic).module()
     for batch, size in ((1, (3, 4)), (3, (7, 6))):
         x = signal(kind, batch, size)
