@@ -55,7 +55,6 @@ class EscnnP4(nn.Module):
             *convolution(fields[1], fields[1], 3),
             enn.PointwiseMaxPool2D(fields[1], 2, 2),
             *convolution(fields[1], fields[2], 3),
-            enn.GroupPooling(fields[2]),
         )
         self.classifier = nn.Linear(CHANNELS[-1], num_classes)
         self.train()
@@ -75,5 +74,6 @@ class EscnnP4(nn.Module):
         """Images ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``."""
         from escnn import nn as enn
 
-        maps = self.features(enn.GeometricTensor(x, self.images)).tensor
+        fields = self.features(enn.GeometricTensor(x, self.images)).tensor
+        maps = fields.unflatten(1, (CHANNELS[-1], -1)).amax(dim=2)
         return self.classifier(maps.mean(dim=(-2, -1)))
