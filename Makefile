@@ -60,5 +60,6 @@ $(VENV)/bin/python:
 	python3 -m venv $(VENV)
 
 $(VENV)/%.installed: %.txt requirements.txt requirements-app.txt | $(VENV)/bin/python
-	$(PYTHON) -m pip install -r $<
+	@echo "Installing the packages of $< into $(VENV): some minutes, most of them for PyTorch."
+	$(PYTHON) -m pip install --disable-pip-version-check -r $<
 	touch $@

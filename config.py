@@ -275,6 +275,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "Weights & Biases",
             choices_of("training.tracking", "MODES"),
         ),
+        Key("tensorboard", bool, False, "figures of each epoch for TensorBoard, in the run folder"),
         Key("wandb_entity", str, "", "user or team there; empty: WANDB_ENTITY"),
         Key("wandb_project", str, "", "project there; empty: WANDB_PROJECT, else g_selfatt"),
     ),

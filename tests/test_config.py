@@ -117,7 +117,15 @@ def test_the_table_agrees_with_the_tables_it_names():
     check_values(get_config())  # every default is a valid value
 
 
-def test_help_is_a_table_of_every_key_within_100_columns():
+@pytest.mark.parametrize(("columns", "width"), [(80, 80), (200, 120)])
+def test_help_fits_the_terminal(columns, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    longest = max(len(line) for line in command_line.help_text().splitlines())
+    assert width - 12 < longest <= width
+
+
+def test_help_is_a_table_of_every_key_within_100_columns(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     text = command_line.help_text()
     assert max(len(line) for line in text.splitlines()) <= 100
     for key in KEYS.values():

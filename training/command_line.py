@@ -1,6 +1,7 @@
 """The command line: to a ConfigDict, a mistake to one line, and `--help` to a table."""
 
 import re
+import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -13,16 +14,16 @@ from keys import Key, declared_keys, typed_default
 from training.errors import ConfigError
 from training.values import check_values
 
-_WIDTH = 100
+_WIDTHS = 72, 120  # of the table of --help, which takes the width of the terminal in between
 _OVERRIDE = re.compile(r"--?(no)?config\.([^=]*)(=?)")
 _TRUTH = {"true", "false", "t", "f", "1", "0"}
 EXAMPLES = """\
-python main.py                                                      train p4sa on rotDigits
-python main.py --config.pretrained=True                             evaluate what was trained
-python main.py --config.dataset=rotMNIST --config.model=p8sa        the protocol of the paper
-python main.py --config.dataset=CIFAR10 --config.model=mz2sa --config.device=cuda:1
-python main.py --config.scheduler=multistep --config.sched_decay_steps="(5,8)" --config.lr=0.002
-python main.py --config=other.py --config.seed=1                    keys of a file of your own"""
+python main.py                                                train p4sa
+python main.py --config.pretrained=True                       evaluate it
+python main.py --config.dataset=rotMNIST --config.model=p8sa  a row of the paper
+python main.py --config.model=z2sa --config.device=cuda:1     on the second GPU
+python main.py --config.lr=0.002 --config.epochs=20           another training
+python main.py --config=other.py --config.seed=1              a file of your own"""
 
 
 def parse(arguments: Sequence[str]) -> ConfigDict:
@@ -124,29 +125,31 @@ def _own_keys(config: ConfigDict) -> dict[str, Key]:
 
 
 def help_text() -> str:
-    """The table of `--help`: every key with type, default and meaning, 100 columns wide."""
+    """The table of `--help`: every key with type, default and meaning, as wide as the terminal."""
+    least, most = _WIDTHS
+    width = min(max(shutil.get_terminal_size((100, 24)).columns, least), most)
     lines = ["python main.py [--config=file.py] [--config.key=value ...]", "", EXAMPLES]
     sections = dict(defaults.SECTIONS)
     sections |= {f"dataset={info.name}": info.keys for info in datasets.INFO.values() if info.keys}
     for section, keys in sections.items():
         lines += ["", f"{section:<22}{'type':<7}{'default':<16}meaning"]
         for key in keys:
-            lines += _row(key)
+            lines += _row(key, width)
     lines += ["", "By data set (window, dropout and the rest of the network: the files of models/)"]
     for info in datasets.INFO.values():
         facts = " ".join(f"{fact}={value}" for fact, value in vars(info.protocol).items())
         lines += textwrap.wrap(
-            facts, _WIDTH, initial_indent=f"  {info.name:<12}", subsequent_indent=" " * 14
+            facts, width, initial_indent=f"  {info.name:<12}", subsequent_indent=" " * 14
         )
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _row(key: Key) -> list[str]:
+def _row(key: Key, width: int) -> list[str]:
     default = f"by {key.by}" if key.default is None else str(key.default) or "''"
     named = all(choice in key.meaning for choice in key.choices)
     meaning = key.meaning + ("" if named else f": {', '.join(key.choices)}")
     head = f"  {key.name:<20}{key.type.__name__:<7}{default:<16}"
-    return textwrap.wrap(meaning, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
+    return textwrap.wrap(meaning, width, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _join_booleans(arguments: Sequence[str]) -> list[str]:

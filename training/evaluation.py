@@ -12,7 +12,7 @@ from tqdm import tqdm
 from training import distributed
 from training.precision import Precision
 
-_BAR = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} images, {remaining} left"
+_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} images, {remaining} left"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def evaluate(
         desc=title,
         total=images,
         bar_format=_BAR,
+        dynamic_ncols=True,
         leave=False,
         mininterval=0.1 if sys.stderr.isatty() else 5,  # a log file is no place for animation
         disable=not title or distributed.rank() > 0,

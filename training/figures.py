@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from tqdm import tqdm
 
 from training import confusion, curves, distributed
 from training.evaluation import Score, evaluate
 from training.experiment import Experiment
-from training.run_folder import CONFUSION, CURVES, printable, write_atomic
+from training.run_folder import (
+    CONFIG,
+    CONFUSION,
+    CURVES,
+    METRICS,
+    WEIGHTS,
+    printable,
+    write_atomic,
+)
 
 logger = logging.getLogger(__name__)
 _SHOWN = 20  # classes whose accuracies are all printed
@@ -70,6 +79,36 @@ def _by_class(score: Score, classes: Sequence[str]) -> list[tuple[str, int, int]
     matrix = score.confusion
     right, images = matrix.diagonal().tolist(), matrix.sum(dim=1).tolist()
     return list(zip(classes, right, images, strict=True))
+
+
+def summary(
+    experiment: Experiment, results: Mapping[str, Any], score: Score, folder: Path | None
+) -> str:
+    """What a training has come to, in six lines; the last says what to do next.
+
+    Args:
+        experiment: what was trained.
+        results: the figures of the run.
+        score: of the test images.
+        folder: of the run; None where nothing is kept.
+    """
+    config, splits = experiment.config, experiment.splits
+    lines = [
+        f"{config.model} on {config.dataset}, seed {config.seed}: {results['parameters']:,} "
+        f"parameters, {len(splits.train):,} training images",
+        f"test accuracy: {score}, with the weights of epoch {results['best_epoch']} of "
+        f"{results['epochs']}, the best on the {results['selected_on']} images",
+        by_class(score, splits.info.class_names),
+        f"time: {tqdm.format_interval(results['seconds'])} on {experiment.machine}",
+    ]
+    if folder is None:
+        return "\n".join([*lines, "smoke run: nothing is kept"])
+    beside = f"{METRICS}, {CONFIG}, {CURVES} and {CONFUSION}"
+    lines += [
+        f"weights: {folder / WEIGHTS}; beside them {beside}",
+        f"next: look at {folder / CURVES}; python -m training.predict {folder} IMAGE",
+    ]
+    return "\n".join(lines)
 
 
 def write_pictures(

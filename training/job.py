@@ -17,13 +17,11 @@ from training.checkpointing import close_states, load_state, save_state
 from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination, UserError
 from training.evaluation import Score
 from training.experiment import SMOKE_IMAGES, Experiment
-from training.figures import by_class, figures, say, test, write_pictures, write_rows
+from training.figures import by_class, figures, say, summary, test, write_pictures, write_rows
 from training.optimizers import create_optimizer
 from training.provenance import describe, git_revision
 from training.run_folder import (
     CONFIG,
-    CONFUSION,
-    CURVES,
     METRICS,
     WEIGHTS,
     claimed,
@@ -107,6 +105,10 @@ def _already_finished(config: ConfigDict, folder: Path) -> dict[str, Any]:
     return run.results
 
 
+def _untracked(config: ConfigDict) -> ConfigDict:
+    return ConfigDict({**config, "wandb": "disabled", "tensorboard": False})
+
+
 class _Training:
     """Training in a run folder that this process, or process 0 of several, holds."""
 
@@ -125,7 +127,7 @@ class _Training:
     def run(self) -> dict[str, Any]:
         self._begin()
         config, folder, trainer = self.config, self.folder, self.trainer
-        tracked = config if distributed.rank() == 0 else ConfigDict({**config, "wandb": "disabled"})
+        tracked = config if distributed.rank() == 0 else _untracked(config)
         with Tracker(tracked, folder, self.state["tracking_id"]) as tracker:
             self.state["tracking_id"] = tracker.run_id
 
@@ -267,18 +269,8 @@ class _Training:
             "skipped_steps": sum(row["skipped_steps"] for row in trainer.history),
         }
         distributed.on_first(lambda: self._write(results, score))
-        say(
-            f"test accuracy: {score}, with the weights of epoch {best['epoch']} of "
-            f"{trainer.epoch}, the best on the {experiment.selected_on} images"
-        )
-        say(by_class(score, classes))
-        if self.config.smoke and not self.config.path:
-            say("smoke run: nothing is kept")
-        else:
-            say(
-                f"weights: {self.folder / WEIGHTS}; beside them {METRICS}, {CONFIG}, {CURVES} and "
-                f"{CONFUSION}"
-            )
+        kept = self.folder if self.config.path or not self.config.smoke else None
+        say(summary(experiment, results, score, kept))
         return results
 
     def _write(self, results: dict[str, Any], score: Score) -> None:

@@ -33,7 +33,7 @@ METRICS, CURVES, CONFUSION = "metrics.jsonl", "curves.png", "confusion.png"
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
 NOT_IDENTITY = {
     "device", "backend", "compile", "num_workers", "data_dir", "save_dir", "path", "pretrained",
-    "train", "smoke", "wandb", "wandb_entity", "wandb_project", "checkpoint_minutes",
+    "train", "smoke", "wandb", "wandb_entity", "wandb_project", "tensorboard", "checkpoint_minutes",
     "repeat", "extend",
 }  # fmt: skip
 # Younger than the first runs: part of the identity only with other values than these, so that the

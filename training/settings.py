@@ -108,6 +108,8 @@ def check(config: ConfigDict) -> None:
         raise ConfigError(
             "freeze: backbone needs trained weights, --config.weights=FOLDER_OR_NAME, got none"
         )
+    if config.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ConfigError("tensorboard: got True, but it is not installed: pip install tensorboard")
     if config.wandb != "disabled" and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             f"wandb: got {config.wandb!r}, but it is not installed: pip install wandb"

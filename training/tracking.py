@@ -1,4 +1,4 @@
-"""Weights & Biases for those who ask for it: not imported otherwise, and no figure needs it."""
+"""Weights & Biases and TensorBoard for those who ask; not imported otherwise."""
 
 import os
 from pathlib import Path
@@ -12,11 +12,11 @@ MODES = ("disabled", "offline", "online")
 
 
 class Tracker:
-    """Sends the figures of a run to wandb, or nowhere where wandb is disabled.
+    """Sends the figures of a run to wandb and to TensorBoard, as far as the configuration asks.
 
     Args:
         config: resolved; entity and project come from it, else from WANDB_ENTITY and WANDB_PROJECT.
-        folder: the run folder, which holds wandb's files too and gives the run its name.
+        folder: the run folder, which holds the files of both too and gives the run its name.
         run_id: wandb's id of a run that goes on; None begins a new one.
 
     A context: leaving it ends the run there, as failed after an exception.
@@ -30,7 +30,12 @@ class Tracker:
 
     def __init__(self, config: ConfigDict, folder: Path, run_id: str | None) -> None:
         self._run = None
+        self._board = None
         self.run_id = run_id
+        if config.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard"))
         if config.wandb == "disabled":
             return
         import wandb
@@ -56,15 +61,27 @@ class Tracker:
         """Send the figures of an epoch; `epoch` counts from 1."""
         if self._run is not None:
             self._run.log(figures, step=epoch)
+        self._write(figures, epoch)
 
     def summarize(self, results: dict[str, Any]) -> None:
         """Send the figures of the run as a whole."""
         if self._run is not None:
             self._run.summary.update(results)
+        self._write(results, results.get("epochs"))
+
+    def _write(self, figures: dict[str, Any], epoch: int | None) -> None:
+        """Every number, under its name."""
+        if self._board is not None:
+            for name, value in figures.items():
+                if isinstance(value, (int, float)):
+                    self._board.add_scalar(name, value, epoch)
+            self._board.flush()
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._board is not None:
+            self._board.close()
         if self._run is not None:
             self._run.finish(exit_code=int(kind is not None))

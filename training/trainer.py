@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # What `_between` is asked for: a signal's number, or one of these; the largest of all processes.
 _GO_ON, _SAVE, _FAILED = 0, 1, 1000
 LOOK_EVERY = 50  # steps between two looks at the losses: each look waits for the device
-_BAR = "{desc} {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt}{postfix}"
+_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
 
 
 class Trainer:
@@ -203,6 +203,7 @@ class Trainer:
             total=steps,
             initial=progress.step,
             bar_format=_BAR,
+            dynamic_ncols=True,
             leave=False,
             mininterval=0.1 if sys.stderr.isatty() else 5,  # a log file is no place for animation
             disable=distributed.rank() > 0,
@@ -218,8 +219,7 @@ class Trainer:
                     self._look()
                     score, left = progress.score, pace.left(self.epoch * steps + progress.step)
                     bar.set_postfix_str(
-                        f"loss {score.loss:.4f}, accuracy {score.accuracy:.2%}, "
-                        f"{left} left of the whole run",
+                        f"loss {score.loss:.4f}, accuracy {score.accuracy:.2%}, {left} left",
                         refresh=False,
                     )
                 bar.update()

@@ -97,6 +97,10 @@ def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
         if not name.endswith(statistics)
     )
     printed = capsys.readouterr().out
+    summary = printed.splitlines()
+    assert len(summary) == 6
+    assert summary[0].startswith(f"{config.model} on {config.dataset}, seed ")
+    assert summary[3].startswith("time: ") and summary[-1].startswith("next: ")
     assert f"{results['test_correct']} of 24 images" in printed
     assert str(folder / WEIGHTS) in printed
 

@@ -63,3 +63,19 @@ def test_a_run_that_goes_on_keeps_its_id(configure, tmp_path):
         pass
     assert first.run_id
     assert second.run_id == first.run_id
+
+
+def test_tensorboard_has_the_figures_of_every_epoch(configure, run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    overrides = ("epochs=2", "tensorboard=True")
+    results = run(*overrides)
+    folder = Path(configure().save_dir, run_name(configure(*overrides)))
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    losses = events.Scalars("train_loss")
+    assert [event.step for event in losses] == [1, 2]
+    assert [e.value for e in losses] == pytest.approx([row["train_loss"] for row in rows[:2]])
+    [test] = events.Scalars("test_accuracy")
+    assert test.value == pytest.approx(results["test_accuracy"])
