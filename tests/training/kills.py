@@ -24,8 +24,8 @@ import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: o
 import datasets
 import training
 from models import read_metadata
-from training import command_line, job, settings
-from training.run_folder import METRICS, WEIGHTS
+from training import command_line, settings
+from training.run_folder import CONFIG, CONFUSION, CURVES, METRICS, WEIGHTS
 
 IMAGES = 160  # of each split
 OPERATIONS = ("open", "os.rename", "os.remove")
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     options, overrides = parser.parse_known_args(arguments)
     few = datasets.load("rotDigits", limit=IMAGES)
-    job_load, datasets.load = datasets.load, lambda *_, **__: few  # once, not in every life
+    load, datasets.load = datasets.load, lambda *_, **__: few  # once, not in every life
     with tempfile.TemporaryDirectory(prefix="g_selfatt-kills-") as place:
 
         def config(name: str):
@@ -117,8 +117,8 @@ def main(arguments: list[str]) -> int:
         same = not code and figures(whole) == figures(killed)
         left = sorted(path.name for path in killed.iterdir())
         print(f"the same to the bit: {same}; in the folder: {', '.join(left)}")
-    datasets.load = job_load
-    files = sorted([METRICS, WEIGHTS, job.CONFIG, job.CURVES, job.CONFUSION])
+    datasets.load = load
+    files = sorted([METRICS, WEIGHTS, CONFIG, CURVES, CONFUSION])
     return 0 if same and left == files else 1
 
 
