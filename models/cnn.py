@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from datasets import DatasetInfo
+from g_selfatt.nn import set_grad_checkpointing
 from models.hub import HubModule
 from models.registry import register_model
 
@@ -72,6 +73,14 @@ class CNN(HubModule):
         if num_classes:
             classifier = nn.Conv2d(CHANNELS, num_classes, kernel_size=SIDE, bias=False)
         self.layers[-1] = classifier.to(next(self.parameters()).device)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Refuse to checkpoint: there are no blocks.
+
+        Raises:
+            ValueError: enable.
+        """
+        set_grad_checkpointing(self, enable)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, 28, 28)`` → maps ``(B, 20, 4, 4)``."""

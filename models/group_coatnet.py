@@ -156,7 +156,7 @@ class GroupCoAtNet(HubModule):
                 self.group, channels, channels, kernel_size, depthwise=True, bias=False
             )
             hidden = expansion * channels
-            branches = nn.Sequential(Residual(convolution, norm(channels)))
+            branches = Branches(Residual(convolution, norm(channels)))
             if kind != "Off":
                 attention = attend(kind, channels, size)
                 branches.append(Residual(norm(channels), attention, norm(channels)))
@@ -214,6 +214,14 @@ class GroupCoAtNet(HubModule):
             classifier = nn.Linear(self.num_features, num_classes)
         self.classifier = classifier.to(next(self.parameters()).device)
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute what is inside the blocks again in the backward: less memory, one more forward.
+
+        Args:
+            enable: whether to; False keeps all activations.
+        """
+        gnn.set_grad_checkpointing(self, enable)
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → maps ``(B, num_features, |H|, H', W')``."""
         return self.head(self.stages(self.stem(x)))
@@ -231,6 +239,15 @@ class GroupCoAtNet(HubModule):
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``."""
         return self.forward_head(self.forward_features(x))
+
+
+class Branches(nn.Sequential):
+    """The residual branches of one block, one after the other."""
+
+    @gnn.checkpointed
+    def forward(self, x: Tensor) -> Tensor:
+        """The block's output, of the shape of x."""
+        return super().forward(x)
 
 
 class Residual(nn.Sequential):

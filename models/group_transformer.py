@@ -213,6 +213,14 @@ class GroupTransformer(HubModule):
             return nn.Identity()
         return gnn.Conv1x1(self.num_features, num_classes, bias=False)
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute what is inside the blocks again in the backward: less memory, one more forward.
+
+        Args:
+            enable: whether to; False keeps all activations.
+        """
+        gnn.set_grad_checkpointing(self, enable)
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → maps ``(B, num_features, |H|, H', W')``."""
         return self.transformer[:-1](self._lift(x))

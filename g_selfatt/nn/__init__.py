@@ -7,6 +7,7 @@ from g_selfatt.nn.attention_layers import (
     LiftSelfAttention,
 )
 from g_selfatt.nn.attention_maps import attention_maps
+from g_selfatt.nn.checkpointing import checkpointed, set_grad_checkpointing
 from g_selfatt.nn.convolution import GroupConv, LiftConv
 from g_selfatt.nn.elementary import (
     ACTIVATIONS,
@@ -43,6 +44,8 @@ __all__ = [
     "Swish",
     "TransformerBlock",
     "attention_maps",
+    "checkpointed",
     "choose",
     "initialize",
+    "set_grad_checkpointing",
 ]

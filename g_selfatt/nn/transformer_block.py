@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from g_selfatt.nn.checkpointing import checkpointed
 from g_selfatt.nn.elementary import ACTIVATIONS, NORMS, Conv1x1, Crop, choose
 
 
@@ -65,6 +66,7 @@ class TransformerBlock(nn.Module):
             self.shortcut.append(Conv1x1(in_channels, out_channels, dimension=dim_mlp_conv))
         self.crop = Crop(crop_size)
 
+    @checkpointed
     def forward(self, x: Tensor) -> Tensor:
         """The block's output; shapes in the class docstring."""
         y = self.crop(self.attention(x)) + self.crop(self.shortcut(x))

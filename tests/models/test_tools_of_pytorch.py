@@ -44,16 +44,25 @@ def test_a_network_compiles_into_one_graph(name, dataset):
     assert all(p.grad.isfinite().all() for p in network.parameters())
 
 
+def presets():
+    """Every network that differs from the others, the smallest images first."""
+    known = [info for info in datasets.INFO.values() if not info.unknown]
+    found = {}
+    for info in sorted(known, key=lambda info: info.image_size):
+        for name in models.list_models():
+            try:
+                arguments = models.model_entry(name).arguments_for(info)
+            except ValueError:
+                continue  # a network that is made for other images
+            found.setdefault((name, repr(arguments)), (name, info.name))
+    return list(found.values())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("dataset", [name for name in datasets.INFO])
-@pytest.mark.parametrize("name", models.list_models())
+@pytest.mark.parametrize("name, dataset", presets())
 def test_every_preset_compiles_into_one_graph(name, dataset):
-    """Batches beyond 2**26 scores, where a backend was once chosen by the batch, included."""
     torch._dynamo.reset()
-    try:
-        network, x = make(name, dataset)
-    except ValueError:
-        return  # a network that is made for other images
+    network, x = make(name, dataset)
     with torch.no_grad():
         compiled = torch.compile(network, fullgraph=True, backend="eager")
         torch.testing.assert_close(compiled(x), network(x))
@@ -76,6 +85,58 @@ def test_a_network_by_inductor_and_ahead_of_time(tmp_path):
     run = torch._inductor.aoti_load_package(package)
     other = torch.randn(5, *x.shape[1:])
     torch.testing.assert_close(run(other), network(other), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name, dataset", NETWORKS)
+@pytest.mark.parametrize("norm", ["LayerNorm", "BatchNorm"])
+def test_grad_checkpointing(name, dataset, norm):
+    dropout = {} if name == "p4convnet" else {"attention_dropout_rate": 0.2}
+    network = models.create_model(name, dataset, norm_type=norm, **dropout).double()
+    x, before = torch.randn(4, 1, 12, 12).double(), copy.deepcopy(network.state_dict())
+
+    def step():
+        """Gradients and buffers after a step, and how many bytes its backward waited for."""
+        network.load_state_dict(before)
+        torch.manual_seed(1)
+        saved = {}
+
+        def note(tensor):
+            storage = tensor.untyped_storage()
+            saved[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = network(x).square().mean()
+        network.zero_grad()
+        loss.backward()
+        tensors = [p.grad for p in network.parameters()] + list(network.buffers())
+        return copy.deepcopy(tensors), sum(saved.values())
+
+    (expected, bytes_kept), _ = step(), network.set_grad_checkpointing()
+    (got, bytes_of_inputs), _ = step(), network.set_grad_checkpointing(enable=False)
+    torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-14)
+    assert bytes_of_inputs < 0.7 * bytes_kept
+    assert step()[1] == bytes_kept
+
+
+def test_grad_checkpointing_under_the_compiler():
+    layer = nn.GroupLocalSelfAttention("mz2", 2, 3, 2, 1, 3)
+    block = nn.TransformerBlock(2, 2, layer, "BatchNorm", "Swish", 0, 0.0)
+    nn.set_grad_checkpointing(block)
+    twin, x = copy.deepcopy(block), torch.randn(2, 2, 2, 5, 6)
+    compiled = torch.compile(twin, fullgraph=True, backend="aot_eager")
+    for one in (block, compiled):
+        one(x).square().sum().backward()
+    for a, b in zip(twin.parameters(), block.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+    torch.testing.assert_close(list(twin.buffers()), list(block.buffers()))
+
+
+def test_a_network_without_blocks_refuses_to_checkpoint():
+    network = models.create_model("z2cnn", "rotMNIST")
+    network.set_grad_checkpointing(enable=False)
+    with pytest.raises(ValueError, match="CNN has no blocks to checkpoint"):
+        network.set_grad_checkpointing()
 
 
 def test_skip_init():
