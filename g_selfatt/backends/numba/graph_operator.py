@@ -8,29 +8,18 @@ import torch
 from torch import Tensor
 
 from g_selfatt.backends import recompute
-from g_selfatt.functional.inputs import AttentionInputs, check_rows
-
-INPUTS = (
-    "Tensor query, Tensor key, Tensor value, Tensor table, Tensor? embedding, Tensor? index, "
-    "Tensor? seed, float scale, float dropout_rate"
+from g_selfatt.backends.custom_operator import (
+    INPUTS,
+    empty_unless,
+    operator_gradients,
+    operator_inputs,
 )
+from g_selfatt.functional.inputs import AttentionInputs, check_rows
 
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, as one node of the graph."""
-    # A tensor: a number would be a constant of the graph, and give every step the same mask.
-    seed = torch.randint(2**62, (1,)) if inputs.dropout_rate > 0 else None
-    return _forward(
-        inputs.query,
-        inputs.key,
-        inputs.value,
-        inputs.positional_table,
-        inputs.group_embedding,
-        inputs.group_index,
-        seed,
-        inputs.scale,
-        inputs.dropout_rate,
-    )
+    return _forward(*operator_inputs(inputs))
 
 
 @torch.library.custom_op(
@@ -80,10 +69,7 @@ def _allocate_gradients(d_out: Tensor, wanted: list[bool], *inputs: Any) -> list
     images, tables = inputs[:3], [t for t in inputs[3:5] if t is not None]
     room = [_image_like(image, image.shape[3]) for image in images]
     room += [table.new_empty(table.shape) for table in tables]
-    return [
-        gradient if wants else gradient.new_empty(0)
-        for gradient, wants in zip(room, wanted, strict=False)
-    ]
+    return empty_unless(wanted, room)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -94,10 +80,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _differentiate(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
     wanted = list(ctx.needs_input_grad[:5])
     computed = _backward(d_out, wanted, *ctx.saved_tensors, *ctx.options)
-    gradients = [
-        gradient if wants else None for gradient, wants in zip(computed, wanted, strict=False)
-    ]
-    return (*gradients, *(None,) * (9 - len(gradients)))
+    return operator_gradients(computed, wanted)
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)

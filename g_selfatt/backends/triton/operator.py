@@ -1,10 +1,4 @@
-"""The kernels as custom operators of PyTorch, so that compilation, autocast and DDP see through.
-
-The seed of the dropout is a tensor on the query's device, drawn from that device's generator, and
-read by the kernels. A number would be drawn on the CPU: `torch.compile` and CUDA graphs would keep
-it and repeat its mask for ever, and a number taken from the device would make the CPU wait for it.
-So torch.manual_seed fixes the masks, and so does what checkpointing restores.
-"""
+"""The kernels as custom operators of PyTorch, so that compilation, autocast and DDP see through."""
 
 from __future__ import annotations
 
@@ -13,31 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from g_selfatt.backends.custom_operator import (
+    INPUTS,
+    empty_unless,
+    operator_gradients,
+    operator_inputs,
+)
 from g_selfatt.backends.triton.launch import Call, image_like
 from g_selfatt.functional.inputs import AttentionInputs
-
-INPUTS = (
-    "Tensor query, Tensor key, Tensor value, Tensor table, Tensor? embedding, Tensor? index, "
-    "Tensor? seed, float scale, float dropout_rate"
-)
 
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, by the Triton kernels."""
-    seed = None
-    if inputs.dropout_rate > 0:
-        seed = torch.randint(2**62, (1,), device=inputs.query.device)
-    return _forward(
-        inputs.query,
-        inputs.key,
-        inputs.value,
-        inputs.positional_table,
-        inputs.group_embedding,
-        inputs.group_index,
-        seed,
-        inputs.scale,
-        inputs.dropout_rate,
-    )[0]
+    return _forward(*operator_inputs(inputs))[0]
 
 
 @torch.library.custom_op(
@@ -85,10 +67,7 @@ def _allocate_gradients(
         for t in inputs[3:5]
         if t is not None
     ]
-    return [
-        gradient if wants else gradient.new_empty(0)
-        for gradient, wants in zip(gradients, wanted, strict=False)
-    ]
+    return empty_unless(wanted, gradients)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -106,10 +85,7 @@ def _differentiate(ctx: Any, d_out: Tensor, _: Any) -> tuple[Tensor | None, ...]
     *inputs, lse = ctx.saved_tensors
     wanted = list(ctx.needs_input_grad[:5])
     computed = _backward(d_out, lse, wanted, *inputs, *ctx.options)
-    gradients = [
-        gradient if wants else None for gradient, wants in zip(computed, wanted, strict=False)
-    ]
-    return (*gradients, *(None,) * (9 - len(gradients)))
+    return operator_gradients(computed, wanted)
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)
