@@ -36,6 +36,8 @@ test-oldest: $(OLDEST)/requirements-dev.installed
 	$(OLDEST)/bin/python -m pytest tests/groups tests/functional tests/backends tests/nn $(ARGS)
 
 $(OLDEST)/requirements-dev.installed: requirements-dev.txt requirements.txt
+	@$(OLDEST_PYTHON) -c "" 2>/dev/null || { echo "$(OLDEST_PYTHON) does not run:" \
+		"make test-oldest OLDEST_PYTHON=/path/to/python3.10"; exit 2; }
 	$(OLDEST_PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install uv
 	$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct \
