@@ -17,11 +17,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from datasets import EVAL_PROTOCOLS, list_datasets
-from keys import Key, choices_of, count, not_negative, positive, rate, registered, typed_default
+from g_selfatt.config_keys import Key, choices_of, count, not_negative, positive, rate, registered
+from g_selfatt.datasets import EVAL_PROTOCOLS, list_datasets
 
 _COMMENT = 100  # bytes: the name of the run's folder has them, and a name has 255 at most
-MODELS = tuple(name for _, names in registered("models", "register_model") for name in names)
+_NETWORKS = registered("g_selfatt.models", "register_model")
+MODELS = tuple(name for _, names in _NETWORKS for name in names)
 
 
 def _increasing_epochs(steps: tuple) -> bool:
@@ -84,7 +85,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             str,
             "Local",
             "window around each pixel, or all pixels",
-            choices_of("models.group_transformer", "ATTENTION_TYPES"),
+            choices_of("g_selfatt.models.group_transformer", "ATTENTION_TYPES"),
         ),
         Key(
             "patch_size",
@@ -293,6 +294,6 @@ def get_config(**values: Any) -> ConfigDict:
     Returns:
         One entry per Key; a default of None is a typed placeholder.
     """
-    config = ConfigDict({key.name: typed_default(key) for key in KEYS.values()})
+    config = ConfigDict({key.name: key.typed_default() for key in KEYS.values()})
     config.update(values)
     return config

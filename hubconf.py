@@ -1,5 +1,5 @@
 """For torch.hub: `torch.hub.load(repository, "create_model", "p4sa", "rotDigits")`."""
 
-from models import create_model  # noqa: F401
+from g_selfatt.models import create_model  # noqa: F401
 
 dependencies = ["torch", "safetensors"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models import register_model
+from g_selfatt.models import register_model
 from runs.rotdigits_p4convnet import get_config as base
 
 CHANNELS = (8, 12, 12)  # regular fields, so that it has the parameters of p4convnet

@@ -23,8 +23,7 @@ from pathlib import Path
 
 import torch
 
-import datasets
-from g_selfatt import testing
+from g_selfatt import datasets, testing
 from runs import results, sweep, tables
 from training.network import create_network
 from training.run_folder import write_atomic

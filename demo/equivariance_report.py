@@ -39,10 +39,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import datasets
-import models
 from demo.networks import Normalize, example_image, name_layers, random_network, trained_network
-from g_selfatt import groups
+from g_selfatt import datasets, groups, models
 from g_selfatt.functional import GROUP_ENCODINGS, preserves_grid, transform_plane
 from g_selfatt.groups import SE2, Group
 from g_selfatt.testing import TOLERANCES, EquivarianceError, layer_errors

@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-import datasets
-import models
-from g_selfatt import groups
+from g_selfatt import datasets, groups, models
 from g_selfatt.groups import Group
 from g_selfatt.nn import TransformerBlock
 from g_selfatt.nn.self_attention import SelfAttention

@@ -17,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-import datasets
 from demo.networks import Normalize, rot_digit
 from demo.style import COLOURS, LINES
+from g_selfatt import datasets
 from g_selfatt.functional import inscribed_disc
 from g_selfatt.groups import Group
 

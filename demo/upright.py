@@ -19,12 +19,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-import datasets
-import models
 import training
-from datasets.upright_digits import turned_test
 from demo.figures import upright
 from demo.networks import Normalize
+from g_selfatt import datasets, models
+from g_selfatt.datasets.upright_digits import turned_test
 from runs import sweep
 from training.errors import ExpectedStop
 from training.run_folder import write_atomic

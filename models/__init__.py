@@ -1,39 +1,4 @@
-"""Networks made of the layers of g_selfatt, by name, and their weights."""
+"""The networks of `g_selfatt.models`, by a shorter name in a checkout."""
 
-from importlib import import_module
-
-from keys import registered
-from models.create import create_model, load_model
-from models.legacy import load_original_state_dict
-from models.registry import ModelEntry, list_models, model_entry, register_model
-from models.weight_files import CheckpointError, load_weights, read_metadata, save_weights
-from models.weights import WEIGHTS, Weights, find_pretrained, list_pretrained, list_weights
-
-for _module, _ in registered("models", "register_model"):
-    import_module(_module)
-
-from models.cnn import CNN  # noqa: E402
-from models.group_coatnet import GroupCoAtNet  # noqa: E402
-from models.group_transformer import GroupTransformer  # noqa: E402
-
-__all__ = [
-    "WEIGHTS",
-    "CNN",
-    "CheckpointError",
-    "GroupCoAtNet",
-    "GroupTransformer",
-    "ModelEntry",
-    "Weights",
-    "create_model",
-    "find_pretrained",
-    "list_models",
-    "list_pretrained",
-    "list_weights",
-    "load_model",
-    "load_original_state_dict",
-    "load_weights",
-    "model_entry",
-    "read_metadata",
-    "register_model",
-    "save_weights",
-]
+from g_selfatt.models import *  # noqa: F403
+from g_selfatt.models import __all__ as __all__

@@ -25,7 +25,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from models import Weights
+from g_selfatt.models import Weights
 from runs import results
 from training import command_line
 from training.errors import ConfigError, ExpectedStop
@@ -152,7 +152,7 @@ def _figures(recipe: str, config: ConfigDict, again: bool) -> dict[str, Any]:
 
 def weights_of(config: ConfigDict) -> Weights | None:
     """The weights of exactly this configuration: shipped, or of a run of one's own."""
-    import models
+    from g_selfatt import models
     from training import pretrained
 
     shipped = [w for w in models.list_pretrained() if not differences(w.config, config)]

@@ -11,8 +11,7 @@ import pytest
 import torch
 import triton_interpreter  # noqa: F401  before any test, whose imports may import Triton
 
-import datasets
-import models
+from g_selfatt import datasets, models
 
 GOLDEN = Path(__file__).parent / "golden"
 

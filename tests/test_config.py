@@ -8,9 +8,8 @@ import pytest
 import torch
 
 import config
-import datasets
-import models
 from config import KEYS, get_config
+from g_selfatt import datasets, models
 from training import command_line, settings
 from training.errors import ConfigError
 from training.values import check_values

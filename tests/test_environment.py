@@ -14,7 +14,7 @@ OURS = {path.stem for path in REPOSITORY.glob("*.py")} | {
     path.name for path in REPOSITORY.iterdir() if path.is_dir()
 }
 # Used without an import: by pytest, by make.
-TOOLS = {"pytest-xdist", "ruff", "mypy", "mkdocstrings", "onnxscript"}
+TOOLS = {"pytest-xdist", "ruff", "mypy", "mkdocstrings", "onnxscript", "setuptools"}
 BROUGHT_BY = {
     "llvmlite": "numba",
     "triton": "torch",
@@ -114,7 +114,7 @@ def test_no_connection_is_opened_unasked(program):
 def test_only_downloads_and_wandb_can_connect():
     """By what they import: a module that opens connections has to import one of these.
 
-    Two connect to nothing: datasets.torchvision_sets catches torchvision's URLError, and
+    Two connect to nothing: g_selfatt.datasets.torchvision_sets catches torchvision's URLError, and
     training.lock asks for the name of this machine.
     """
     network = re.compile(
@@ -128,8 +128,8 @@ def test_only_downloads_and_wandb_can_connect():
         if network.search(path.read_text())
     }
     assert connecting == {
-        "datasets/download.py",
-        "datasets/torchvision_sets.py",
+        "g_selfatt/datasets/download.py",
+        "g_selfatt/datasets/torchvision_sets.py",
         "training/lock.py",
         "training/tracking.py",
     }

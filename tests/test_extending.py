@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import datasets
 import main
-import models
+from g_selfatt import datasets, models
 from training.tracking import Tracker
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -85,7 +84,9 @@ def test_names_of_the_repository_are_not_registered_again():
     def build(*, num_classes):
         raise NotImplementedError
 
-    with pytest.raises(ValueError, match=r"P4SA: models\.group_transformer has that name already"):
+    with pytest.raises(
+        ValueError, match=r"P4SA: g_selfatt\.models\.group_transformer has that name already"
+    ):
         models.register_model({"P4SA": "p4"})(build)
     with pytest.raises(ValueError, match=r"datasets\.mnist_rot has that name already"):
         datasets.register(name="mnist_ROT", provenance="")(build)

@@ -19,12 +19,11 @@ from attention_cases import make_inputs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import models
 from config import KEYS
-from datasets import DataError, mnist_rot
-from g_selfatt import groups
+from g_selfatt import groups, models
+from g_selfatt.datasets import DataError, mnist_rot
 from g_selfatt.functional import self_attention
-from models import CheckpointError
+from g_selfatt.models import CheckpointError
 from training import command_line
 from training.errors import ConfigError
 

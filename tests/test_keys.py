@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 import config
-import datasets
 from config import KEYS
-from g_selfatt import functional, nn
-from keys import ROOT, choices_of, declared_keys
-from models import group_transformer, list_models, model_entry
+from g_selfatt import datasets, functional, nn
+from g_selfatt.config_keys import ROOT, choices_of, declared_keys
+from g_selfatt.models import group_transformer, list_models, model_entry
 from training import optimizers, precision, schedulers, tracking, transfer
 
 
@@ -66,6 +65,6 @@ def test_what_is_not_defined_is_an_error():
 
 def test_keys_of_one_network_or_data_set_are_known_by_name_without_importing_it():
     own = {key.name for name in list_models() for key in model_entry(name).keys}
-    assert own == set(declared_keys("models")) - set(KEYS)
+    assert own == set(declared_keys("g_selfatt.models")) - set(KEYS)
     own = {key.name for info in datasets.INFO.values() for key in info.keys}
-    assert own == set(declared_keys("datasets"))
+    assert own == set(declared_keys("g_selfatt.datasets"))

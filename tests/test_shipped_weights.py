@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import main
-import models
+from g_selfatt import models
 from runs.results import read
 from training import command_line, pretrained, settings
 

@@ -1,4 +1,4 @@
-"""Training and evaluation of the networks of models/ on the data of datasets/.
+"""Training and evaluation of the networks of g_selfatt.models on the data of g_selfatt.datasets.
 
 Light to import: torch is loaded by `run`, so that `--help` and a misspelt key are answered at once.
 """
@@ -24,7 +24,7 @@ def run(config: ConfigDict) -> dict:
         errors.ExpectedStop: everything that ends a run in one line: missing data or weights, a loss
             that is not finite, Ctrl-C.
     """
-    from datasets import DataError
+    from g_selfatt.datasets import DataError
     from training import job
 
     try:

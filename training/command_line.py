@@ -9,8 +9,8 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 import config as defaults
-import datasets
-from keys import Key, declared_keys, typed_default
+from g_selfatt import datasets
+from g_selfatt.config_keys import Key, declared_keys
 from training.errors import ConfigError
 from training.values import check_values
 
@@ -93,7 +93,9 @@ def _read_with_own_keys(arguments: Sequence[str], unknown: Sequence[str]) -> Con
     """
     choosing, rest = _split(arguments)
     with_file = any(re.match(r"--?config(=|$)", argument) for argument in choosing)
-    if not with_file and not {*declared_keys("models"), *declared_keys("datasets")} & set(unknown):
+    packages = ("g_selfatt.models", "g_selfatt.datasets")
+    declared = {name for package in packages for name in declared_keys(package)}
+    if not with_file and not declared & set(unknown):
         _refuse_unknown(unknown[0])  # answered at once, without torch
     config = _read(choosing)
     own = _own_keys(config)
@@ -101,7 +103,7 @@ def _read_with_own_keys(arguments: Sequence[str], unknown: Sequence[str]) -> Con
         _refuse_unknown(name, own)
     with config.unlocked():
         for name in set(own) - set(config):
-            config[name] = typed_default(own[name])
+            config[name] = own[name].typed_default()
     return _read(rest, config)
 
 
@@ -135,7 +137,10 @@ def help_text() -> str:
         lines += ["", f"{section:<22}{'type':<7}{'default':<16}meaning"]
         for key in keys:
             lines += _row(key, width)
-    lines += ["", "By data set (window, dropout and the rest of the network: the files of models/)"]
+    lines += [
+        "",
+        "By data set (window, dropouts and the like: the files of g_selfatt/models)",
+    ]
     for info in datasets.INFO.values():
         facts = " ".join(f"{fact}={value}" for fact, value in vars(info.protocol).items())
         lines += textwrap.wrap(

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from datasets import DataError
+from g_selfatt.datasets import DataError
 from training.errors import ConfigError, ExpectedStop, LostProcess
 
 T = TypeVar("T")

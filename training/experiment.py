@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from ml_collections import ConfigDict
 
-import datasets
+from g_selfatt import datasets
 from training import distributed
 from training.batch_norm import synchronise
 from training.imbalance import warn_of_imbalance

@@ -23,8 +23,7 @@ from training.run_folder import (
 )
 
 logger = logging.getLogger(__name__)
-_SHOWN = 20  # classes whose accuracies are all printed
-_LOWEST = 5  # of more classes
+_LOWEST = 3  # classes whose accuracies are printed
 
 
 def test(experiment: Experiment) -> Score:
@@ -61,17 +60,12 @@ def figures(score: Score, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def by_class(score: Score, classes: Sequence[str]) -> str:
-    """The accuracy of every class in a line; of many classes, of those with the lowest."""
+    """The lowest accuracies of the classes, in a line that fits a terminal."""
     rows = [row for row in _by_class(score, classes) if row[2]]
     mean = sum(correct / images for _, correct, images in rows) / len(rows)
-    lowest = ""
-    if len(rows) > _SHOWN:
-        lowest = "the lowest "
-        rows = sorted(rows, key=lambda row: row[1] / row[2])[:_LOWEST]
-    shown = ", ".join(
-        f"{name} {right / all_:.2%} ({right} of {all_})" for name, right, all_ in rows
-    )
-    return f"accuracy by class: {lowest}{shown}; mean over the classes {mean:.2%}"
+    lowest = sorted(rows, key=lambda row: row[1] / row[2])[:_LOWEST]
+    shown = ", ".join(f"{name} {right / images:.1%}" for name, right, images in lowest)
+    return f"accuracy by class: lowest {shown}; mean over the classes {mean:.2%}"
 
 
 def _by_class(score: Score, classes: Sequence[str]) -> list[tuple[str, int, int]]:

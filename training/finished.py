@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from models import WEIGHTS, Weights, list_weights, read_metadata
+from g_selfatt.models import WEIGHTS, Weights, list_weights, read_metadata
 from training import pretrained
 from training.checkpointing import load_final, save_state
 from training.errors import ConfigError

@@ -9,8 +9,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-import models
-from datasets import DataError
+from g_selfatt import models
+from g_selfatt.datasets import DataError
 from training import distributed, finished, pretrained, transfer
 from training.allocator import keep_freed_memory
 from training.checkpointing import close_states, load_state, save_state

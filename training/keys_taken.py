@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import datasets
 from config import SECTIONS
-from keys import Key
+from g_selfatt import datasets
+from g_selfatt.config_keys import Key
 from training.errors import ConfigError
 
 
@@ -21,7 +21,7 @@ def own_keys(config: Mapping[str, Any]) -> dict[str, Key]:
     Raises:
         ConfigError: there is no such data set or model.
     """
-    import models  # loads torch
+    from g_selfatt import models  # loads torch
 
     try:
         info = datasets.INFO[datasets.canonical_name(config["dataset"])]
@@ -40,7 +40,7 @@ def network_keys(config: Mapping[str, Any]) -> list[Key]:
     Args:
         config: whose model is registered.
     """
-    import models
+    from g_selfatt import models
 
     entry = models.model_entry(config["model"])
     return [key for key in SECTIONS["The network"] if entry.takes(key.keyword)] + [*entry.keys]

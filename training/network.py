@@ -7,9 +7,9 @@ import torch
 from ml_collections import ConfigDict
 from torch import nn
 
-import models
-from datasets import DatasetInfo
-from datasets.errors import one_line
+from g_selfatt import models
+from g_selfatt.datasets import DatasetInfo
+from g_selfatt.datasets.errors import one_line
 from training.errors import ConfigError
 from training.keys_taken import network_keys
 from training.precision import Precision

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from datasets.errors import one_line
+from g_selfatt.datasets.errors import one_line
 from training.attention_pictures import draw, refuse_without_attention
 from training.errors import UserError
 from training.prediction import Prediction, find_files, load_network, predict_batches

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import models
-from datasets.errors import one_line
-from datasets.folder import image_files, read_image
+from g_selfatt import models
+from g_selfatt.datasets.errors import one_line
+from g_selfatt.datasets.folder import image_files, read_image
 from training.errors import UserError
 from training.pretrained import named
 

@@ -8,13 +8,12 @@ from typing import Any
 from ml_collections import ConfigDict
 from torch import nn
 
-import datasets
-import models
 from config import KEYS, get_config
-from datasets.errors import one_line
-from keys import Key
-from models import WEIGHTS, CheckpointError, Weights
-from models.weights import fits, network_record
+from g_selfatt import datasets, models
+from g_selfatt.config_keys import Key
+from g_selfatt.datasets.errors import one_line
+from g_selfatt.models import WEIGHTS, CheckpointError, Weights
+from g_selfatt.models.weights import fits, network_record
 from training import settings
 from training.errors import ConfigError, WeightsError
 from training.keys_taken import network_keys, own_keys

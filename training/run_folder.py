@@ -17,11 +17,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-import datasets
-import models
 from config import KEYS, SECTIONS
-from datasets.files import replacing
-from models import WEIGHTS
+from g_selfatt import datasets, models
+from g_selfatt.datasets.files import replacing
+from g_selfatt.models import WEIGHTS
 from training.errors import ConfigError, UserError
 from training.keys_taken import network_keys, own_keys
 from training.lock import hold

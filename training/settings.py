@@ -7,10 +7,8 @@ from typing import Any
 import torch
 from ml_collections import ConfigDict
 
-import datasets
-import models
 from config import KEYS
-from g_selfatt import groups
+from g_selfatt import datasets, groups, models
 from g_selfatt.backends import check_backend_name
 from training.errors import ConfigError
 from training.keys_taken import network_keys, own_keys

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from datasets import DataError, Loader
+from g_selfatt.datasets import DataError, Loader
 from training import distributed
 from training.errors import NonFiniteLoss
 from training.evaluation import Score, evaluate

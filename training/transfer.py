@@ -6,10 +6,10 @@ from pathlib import Path
 from ml_collections import ConfigDict
 from torch import nn
 
-import models
 from config import KEYS
-from datasets.errors import one_line
-from models.weights import FREE_ARGUMENTS
+from g_selfatt import models
+from g_selfatt.datasets.errors import one_line
+from g_selfatt.models.weights import FREE_ARGUMENTS
 from training import pretrained
 from training.errors import ConfigError, WeightsError
 from training.keys_taken import network_keys

@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from config import KEYS
-from keys import Key
+from g_selfatt.config_keys import Key
 from training.errors import ConfigError
 
 _LONGEST = 80  # characters of a value that an error message repeats

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-import models
 from demo.networks import name_layers
+from g_selfatt import models
 from g_selfatt.functional import transform_plane
 from g_selfatt.groups import SE2
 from g_selfatt.nn.neighbourhood import Window

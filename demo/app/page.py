@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 from torch import nn
 
-from datasets.errors import one_line
 from demo.app import answers, drawing
 from demo.pictures import element_names
 from g_selfatt import groups
+from g_selfatt.datasets.errors import one_line
 from training.errors import UserError
 
 EXAMPLE = Path(__file__).parents[1] / "digit.png"

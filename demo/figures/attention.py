@@ -18,10 +18,9 @@ from matplotlib.axes import Axes
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
-import datasets
-import models
 from demo import style
 from demo.networks import Normalize, mnist_digit, trained_network
+from g_selfatt import datasets, models
 from g_selfatt.nn import attention_maps
 
 DATASET = "rotMNIST"

@@ -25,9 +25,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
-import datasets
 from demo import style
 from demo.networks import example_image, shipped_layers
+from g_selfatt import datasets
 from g_selfatt.functional import inscribed_disc, transform_plane
 from g_selfatt.groups import SE2, Group
 

@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from datasets.upright_digits import turned_test
 from demo import style
+from g_selfatt.datasets.upright_digits import turned_test
 from runs.results import RESULTS
 
 FIGURES = RESULTS / "upright.json"

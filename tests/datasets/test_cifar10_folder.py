@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import datasets
-from datasets import DataError
+from g_selfatt import datasets
+from g_selfatt.datasets import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 COUNTS = {"train": 3, "test": 2}  # of every class

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-import datasets
-from datasets import TensorSplit, make_loader
-from datasets.augment import Mirrors, QuarterTurns, Shifts, Turns
+from g_selfatt import datasets
+from g_selfatt.datasets import TensorSplit, make_loader
+from g_selfatt.datasets.augment import Mirrors, QuarterTurns, Shifts, Turns
 
 INFO = datasets.INFO["CIFAR10"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import datasets
+from g_selfatt import datasets
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -78,7 +78,7 @@ def test_impossible_arguments_are_refused(one_line):
 WITHOUT_TORCHVISION = """
 import sys
 sys.modules["torchvision"] = None  # importing it now fails
-import datasets
+from g_selfatt import datasets
 datasets.load("rotDigits")
 for name in ("CIFAR10", "MNIST"):
     try:

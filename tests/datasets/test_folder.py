@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-import datasets
-from datasets import folder
-from datasets.errors import DataError
-from datasets.splits import FolderSplit
+from g_selfatt import datasets
+from g_selfatt.datasets import folder
+from g_selfatt.datasets.errors import DataError
+from g_selfatt.datasets.splits import FolderSplit
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 

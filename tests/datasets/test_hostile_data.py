@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import datasets
-from datasets import DataError, splits
-from datasets.pcam import convert
+from g_selfatt import datasets
+from g_selfatt.datasets import DataError, splits
+from g_selfatt.datasets.pcam import convert
 
 SHAPE = (96, 96, 3)
 
@@ -138,7 +138,7 @@ def test_an_npz_header_of_784_terabytes_is_refused(tmp_path, one_line):
 def test_an_npz_that_inflates_without_end_is_refused_before_it_is_read(
     tmp_path, one_line, monkeypatch
 ):
-    monkeypatch.setattr("datasets.mnist_rot.LARGEST", 1_000)
+    monkeypatch.setattr("g_selfatt.datasets.mnist_rot.LARGEST", 1_000)
     path = tmp_path / "MNIST_rot" / "processed" / "rotmnist.npz"
     npz(path, x_train=bytes(1_001))
     with pytest.raises(DataError) as caught:

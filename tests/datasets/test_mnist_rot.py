@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from torchvision.datasets import MNIST
 
-import datasets
-from datasets import DataError, MNIST_rot
-from datasets.mnist_rot import MD5, TEST_FILE, TRAIN_FILE, URL
+from g_selfatt import datasets
+from g_selfatt.datasets import DataError, MNIST_rot
+from g_selfatt.datasets.mnist_rot import MD5, TEST_FILE, TRAIN_FILE, URL
 
 ARCHIVE = "mnist_rotation_new.zip"
 
@@ -292,7 +292,7 @@ def test_an_interrupted_download_leaves_nothing(site, tmp_path, fetch, archive, 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("datasets.download._verify", interrupted)
+    monkeypatch.setattr("g_selfatt.datasets.download._verify", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch(archive)
     assert files_in(tmp_path) == []

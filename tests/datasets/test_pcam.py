@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-import datasets
-from datasets import DataError
-from datasets.pcam import convert, main
-from datasets.pcam_folder import HOME
+from g_selfatt import datasets
+from g_selfatt.datasets import DataError
+from g_selfatt.datasets.pcam import convert, main
+from g_selfatt.datasets.pcam_folder import HOME
 
 REPOSITORY = Path(__file__).parents[2]
 SHARES = {"train": 13, "valid": 5, "test": 6}
@@ -54,7 +54,7 @@ def root(tmp_path):
 
 
 def command(*arguments) -> subprocess.CompletedProcess:
-    run = [sys.executable, "-m", "datasets.pcam", *map(str, arguments)]
+    run = [sys.executable, "-m", "g_selfatt.datasets.pcam", *map(str, arguments)]
     return subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True)
 
 
@@ -86,7 +86,7 @@ def test_command_builds_the_folders_pixel_for_pixel(source, root, arrays):
 
 
 def test_blocks_smaller_than_a_split_lose_nothing(source, root, arrays, monkeypatch):
-    monkeypatch.setattr("datasets.pcam.BLOCK", 4)
+    monkeypatch.setattr("g_selfatt.datasets.pcam.BLOCK", 4)
     convert(source, root)
     check_same(root, arrays)
 
@@ -197,7 +197,7 @@ def test_exit_code_of_the_command(tmp_path):
 def test_missing_folders_name_the_command(root, one_line):
     with pytest.raises(DataError) as caught:
         datasets.load("PCam", root)
-    wanted = f"python -m datasets.pcam --source DIR --root {root}"
+    wanted = f"python -m g_selfatt.datasets.pcam --source DIR --root {root}"
     one_line(caught.value, root / "PCam" / "train", wanted, HOME)
 
 

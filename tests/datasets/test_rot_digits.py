@@ -12,9 +12,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-import datasets
-from datasets.rot_digits import SEED, SIZES, rotate
-from datasets.splits import stratified
+from g_selfatt import datasets
+from g_selfatt.datasets.rot_digits import SEED, SIZES, rotate
+from g_selfatt.datasets.splits import stratified
 
 REPOSITORY = Path(__file__).parents[2]
 SIZE = datasets.INFO["rotDigits"].image_size

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torchvision.datasets import MNIST
 
-import datasets
-from datasets import DataError, rotmnist_from_mnist
-from datasets.augment import Turns
+from g_selfatt import datasets
+from g_selfatt.datasets import DataError, rotmnist_from_mnist
+from g_selfatt.datasets.augment import Turns
 
 SIZES = {"train": 6, "valid": 2, "test": 4}
 ARCHIVE = "mnist_rotation_new.zip"

@@ -15,8 +15,8 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10, MNIST
 
-import datasets
-from datasets import DataError
+from g_selfatt import datasets
+from g_selfatt.datasets import DataError
 
 PER_BATCH = 4
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-import datasets
-from datasets.rot_digits import SEED, SIZES, rotate
-from datasets.splits import stratified
-from datasets.upright_digits import turned_test
+from g_selfatt import datasets
+from g_selfatt.datasets.rot_digits import SEED, SIZES, rotate
+from g_selfatt.datasets.splits import stratified
+from g_selfatt.datasets.upright_digits import turned_test
 
 
 @pytest.fixture(scope="module")

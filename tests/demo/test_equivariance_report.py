@@ -5,10 +5,9 @@ import json
 import pytest
 import torch
 
-import datasets
-import models
 from demo import equivariance_report, networks
 from demo.equivariance_report import main
+from g_selfatt import datasets, models
 from g_selfatt.testing import equivariance_error
 
 RUN = models.weights.SAVED / "rotDigits-p4sa-local5-seed0-70b467a6"

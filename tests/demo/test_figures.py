@@ -6,12 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-import datasets
-import models
 from demo import figures
 from demo.figures import __main__ as command
 from demo.figures import attention, cost, encodings, equivariance
 from demo.networks import Normalize, mnist_digit, name_layers
+from g_selfatt import datasets, models
 from g_selfatt.nn import attention_maps
 
 

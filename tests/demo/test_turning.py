@@ -5,10 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-import datasets
 from demo.figures import turning
 from demo.networks import example_image, shipped_layers
-from g_selfatt import groups
+from g_selfatt import datasets, groups
 from g_selfatt.testing import equivariance_error
 
 PIXELS, _ = example_image(datasets.INFO["rotDigits"])

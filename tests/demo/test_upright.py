@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-import models
 from demo import upright
 from demo.figures import upright as picture
+from g_selfatt import models
 from runs import results
 
 

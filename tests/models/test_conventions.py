@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-import models
+from g_selfatt import models
 from g_selfatt.testing import assert_equivariant, equivariance_error
 
 NETWORKS = [("p4sa", "rotDigits"), ("z2cnn", "rotMNIST"), ("p4coatnet", "rotDigits")]

@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 import torch
 
-import models
-from models.export import export_onnx, main
+from g_selfatt import models
+from g_selfatt.models.export import export_onnx, main
 
 
 def test_the_command_writes_a_file_that_agrees_with_the_network(tmp_path, capsys):
@@ -29,7 +29,7 @@ def test_the_command_writes_a_file_that_agrees_with_the_network(tmp_path, capsys
 
 
 def test_a_file_that_does_not_agree_is_an_error(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("models.export.TOLERANCE", 0.0)
+    monkeypatch.setattr("g_selfatt.models.export.TOLERANCE", 0.0)
     arguments = ["--dataset", "rotMNIST", "--model", "z2cnn", "--pretrained"]
     assert main([*arguments, "--out", str(tmp_path / "m.onnx")]) == 1
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 import main
-from datasets import INFO
 from g_selfatt import groups
+from g_selfatt.datasets import INFO
+from g_selfatt.models import GroupCoAtNet, create_model, list_models
 from g_selfatt.nn import GroupLocalSelfAttention, GroupSelfAttention
 from g_selfatt.nn.self_attention import SelfAttention
 from g_selfatt.testing import assert_equivariant, equivariance_error
-from models import GroupCoAtNet, create_model, list_models
 
 
 def make(group="p4", attention=("Off", "Local", "Global"), **arguments):

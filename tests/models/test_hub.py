@@ -13,8 +13,7 @@ import torch
 from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from safetensors.torch import load_file, save_file
 
-import models
-from g_selfatt import groups
+from g_selfatt import groups, models
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -112,7 +111,7 @@ def test_signatures_are_those_of_the_networks():
 WITHOUT = """
 import sys
 sys.modules["huggingface_hub"] = None  # importing it now fails
-import models
+from g_selfatt import models
 network = models.create_model("p4sa", "rotDigits", pretrained=True)
 for method in (network.save_pretrained, network.push_to_hub, models.CNN.from_pretrained):
     try:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import models
+from g_selfatt import models
 from g_selfatt.testing import equivariance_error
 
 # Of the released code, to the unit.

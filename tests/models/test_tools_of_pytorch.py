@@ -10,9 +10,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.utils import parametrizations, parametrize, skip_init
 
-import datasets
-import models
-from g_selfatt import nn
+from g_selfatt import datasets, models, nn
 
 REPOSITORY = Path(__file__).parents[2]
 NETWORKS = [("p4sa", "rotDigits"), ("p4coatnet", "rotDigits"), ("p4convnet", "rotDigits")]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-import models
-from models import CheckpointError
-from models.group_transformer_presets import PRESETS
+from g_selfatt import models
+from g_selfatt.models import CheckpointError
+from g_selfatt.models.group_transformer_presets import PRESETS
 
 
 def small(**options):

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-import models
-from g_selfatt import groups, nn
+from g_selfatt import groups, models, nn
 from g_selfatt.functional import transform_plane, use_backend
 
 LAYERS = {

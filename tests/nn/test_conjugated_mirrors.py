@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from g_selfatt import groups, nn, testing
-from models import GroupTransformer
+from g_selfatt.models import GroupTransformer
 
 LAYERS = {
     "LiftSelfAttention": lambda g: nn.LiftSelfAttention(g, 3, 4, 6, 2, 7, 0.0),

@@ -10,8 +10,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.checkpoint import checkpoint
 
-import models
-from g_selfatt import groups, nn
+from g_selfatt import groups, models, nn
 from g_selfatt.functional import acted_offsets
 
 LAYERS = {

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-import datasets
 import main
+from g_selfatt import datasets
 from runs.results import recipes
 from training import command_line, settings
 

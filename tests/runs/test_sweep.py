@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import models
+from g_selfatt import models
 from runs import results, sweep
 
 RECIPE = """

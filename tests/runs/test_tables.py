@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-import models
+from g_selfatt import models
 from runs import results, tables
 
 SHIPPED = subprocess.run(

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: once, not in every life
 
-import datasets
 import training
-from models import read_metadata
+from g_selfatt import datasets
+from g_selfatt.models import read_metadata
 from training import command_line, settings
 from training.run_folder import CONFIG, CONFUSION, CURVES, METRICS, WEIGHTS
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import datasets
-from models.group_transformer_presets import PRESETS
+from g_selfatt import datasets
+from g_selfatt.models.group_transformer_presets import PRESETS
 from training import command_line, settings
 
 IMAGES = 24

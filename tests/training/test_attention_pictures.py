@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import models
+from g_selfatt import models
 from training.attention_pictures import received_attention
 from training.errors import UserError
 

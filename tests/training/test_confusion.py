@@ -45,14 +45,13 @@ def test_accuracies_of_the_classes(scored):
     assert by_class(score, "abcde").endswith(f"mean over the classes {mean:.2%}")
 
 
-def test_of_many_classes_the_lowest_are_printed():
+def test_the_lowest_are_printed():
     names = [f"class{n}" for n in range(25)]
     x = torch.eye(25).repeat(2, 1)
     x[3] = x[28] = x[29] = x[0]  # both of class3, one of class4
     score = evaluate(nn.Identity(), [(x, torch.arange(25).repeat(2))], OFF, classes=25)
     line = by_class(score, names)
-    assert "the lowest class3 0.00% (0 of 2), class4 50.00% (1 of 2), " in line
-    assert line.count(" of 2)") == 5
+    assert "lowest class3 0.0%, class4 50.0%, class0 100.0%; mean" in line
 
 
 @pytest.mark.parametrize(("classes", "rows"), [(2, 80), (100, 800)])

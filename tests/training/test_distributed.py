@@ -13,7 +13,7 @@ from small_runs import IMAGES, configuration, make_small
 from torch import nn
 
 import training
-from models import WEIGHTS, read_metadata
+from g_selfatt.models import WEIGHTS, read_metadata
 from training import distributed
 from training.batch_norm import CPUSyncBatchNorm
 from training.errors import ConfigError
@@ -69,6 +69,7 @@ def together(tmp_path_factory):
     runs = [*({"overrides": overrides} for overrides in NORMS.values())]
     runs += [stopped(seed=2), stopped(seed=5), {"overrides": [*SAME, "seed=6"]}]
     runs += [{"overrides": [*SAME, "batch_size=7"]}, {"overrides": KILLED}]
+    runs += [{"overrides": [*SAME, "seed=7"], "unreadable": 2}]
     return folder, torchrun(folder, *runs)
 
 
@@ -137,6 +138,15 @@ def test_two_processes_go_on_with_a_run_of_one_and_four_with_a_run_of_two(togeth
 def test_a_batch_that_cannot_be_divided_is_one_line(together):
     for rank in (0, 1):
         assert f"{rank} 2 batch_size: got 7, expected a multiple of 2" in together[1]
+
+
+def test_an_image_that_one_process_cannot_read_stops_both_with_the_state_saved(together, alone):
+    folder, said = together
+    for rank in (0, 1):
+        line = "image.png cannot be read; the same command goes on from step 2 of epoch 1 of 2"
+        assert f"{rank} 2 {line}" in said
+    resumed = alone(*SAME, "seed=7", save_dir=folder)
+    assert losses(resumed) == pytest.approx(losses(alone(*SAME, "seed=7")), abs=1e-4)
 
 
 def test_after_the_kill_of_a_process_the_group_goes_on_from_the_last_state(together, tmp_path):

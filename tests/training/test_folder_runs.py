@@ -1,6 +1,6 @@
 """Training on a folder of images: its classes go into the weights, two folders never mix."""
 
-from models import WEIGHTS, Weights
+from g_selfatt.models import WEIGHTS, Weights
 from training.run_folder import run_name
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import datasets
-from datasets import DataError
-from models import read_metadata
+from g_selfatt import datasets
+from g_selfatt.datasets import DataError
+from g_selfatt.models import read_metadata
 from training import confusion, curves, job
 from training.errors import Interrupted, Terminated, UserError
 from training.lock import LOCK

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import datasets
+from g_selfatt import datasets
 from g_selfatt.backends import BACKENDS
-from models import load_weights, read_metadata
+from g_selfatt.models import load_weights, read_metadata
 from training import job
 from training.errors import ExpectedStop, Interrupted, NonFiniteLoss
 from training.evaluation import evaluate

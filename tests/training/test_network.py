@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from datasets import INFO
+from g_selfatt.datasets import INFO
+from g_selfatt.models import CNN
 from g_selfatt.nn import Swish
-from models import CNN
 from training.network import compile_network, create_network
 from training.precision import Precision
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-import datasets
-import models
 import training
+from g_selfatt import datasets, models
 from training.errors import UserError
 from training.prediction import load_network
 

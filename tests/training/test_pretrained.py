@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-import datasets
 import training
-from models import read_metadata
+from g_selfatt import datasets
+from g_selfatt.models import read_metadata
 from training import command_line, job, settings
 from training.errors import ConfigError, Interrupted, WeightsError
 from training.run_folder import METRICS, STATE, WEIGHTS, run_name

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from datasets import INFO, TensorSplit, make_loader
+from g_selfatt.datasets import INFO, TensorSplit, make_loader
 from training.errors import NonFiniteLoss
 from training.evaluation import Score, evaluate
 from training.optimizers import create_optimizer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models import WEIGHTS, Weights
+from g_selfatt.models import WEIGHTS, Weights
 from training import job
 from training.errors import ConfigError, Interrupted, UserError, WeightsError
 from training.run_folder import CONFIG, run_name

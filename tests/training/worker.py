@@ -2,7 +2,8 @@
 
 Arguments: the folder of the run folders, images in a split, and a JSON list of runs, each with its
 `overrides`, and with `step` and `signal` where the last rank sends itself one after that step in
-its first life. Prints how each run ended, as `rank exit-code line`.
+its first life, or with `unreadable`, a batch that the last rank cannot read. Prints how each run
+ended, as `rank exit-code line`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 from small_runs import configuration, make_small
 
 import training
+from g_selfatt.datasets import DataError, Loader
 from training import distributed
 from training.errors import ExpectedStop
 from training.trainer import Trainer
@@ -42,15 +44,30 @@ def send_after(patch: pytest.MonkeyPatch, step: int, number: int) -> None:
     patch.setattr(Trainer, "_step", stepped)
 
 
+def fail_at(patch: pytest.MonkeyPatch, number: int) -> None:
+    read, batches = Loader.__iter__, [0]
+
+    def reading(loader):
+        for batch in read(loader):
+            batches[0] += 1
+            if batches[0] == number:
+                raise DataError("image.png cannot be read")
+            yield batch
+
+    patch.setattr(Loader, "__iter__", reading)
+
+
 def start(folder: Path, images: int, run: dict) -> tuple[int, str]:
     with pytest.MonkeyPatch.context() as patch:
         make_small(patch, images)
         if "signal" in run and (RANK, RESTARTS) == (LAST, "0"):
             send_after(patch, run["step"], getattr(signal, run["signal"]))
+        if "unreadable" in run and RANK == LAST:
+            fail_at(patch, run["unreadable"])
         try:
             training.run(configuration(folder, *run["overrides"]))
-        except ExpectedStop as stop:
-            return stop.exit_code, str(stop)
+        except (ExpectedStop, DataError) as stop:
+            return getattr(stop, "exit_code", 2), str(stop)
         return 0, "done"
 
 

@@ -13,14 +13,14 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.augment import Turns
-from datasets.errors import DataError, one_line
-from datasets.registry import INFO, register
+from g_selfatt.datasets.augment import Turns
+from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.registry import INFO, register
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from datasets.splits import Source
+    from g_selfatt.datasets.splits import Source
 
 URL = "http://www.iro.umontreal.ca/~lisa/icml2007data/mnist_rotation_new.zip"
 MD5 = "0f9a947ff3d30e95cd685462cbf3b847"
@@ -72,8 +72,8 @@ def MNIST_rot(
     Raises:
         DataError: the archive or the processed file is missing or damaged.
     """
-    from datasets.download import obtain
-    from datasets.rotmnist_from_mnist import PROCESSED, save_processed
+    from g_selfatt.datasets.download import obtain
+    from g_selfatt.datasets.rotmnist_from_mnist import PROCESSED, save_processed
 
     root = Path(root)
     processed = root / PROCESSED
@@ -94,7 +94,7 @@ def MNIST_rot(
 
 
 def _regenerate(processed: Path, root: Path, download: bool, unreachable: DataError) -> None:
-    from datasets.rotmnist_from_mnist import make
+    from g_selfatt.datasets.rotmnist_from_mnist import make
 
     logger.warning("%s; regenerating the images from MNIST, once", unreachable)
     try:
@@ -146,8 +146,8 @@ def _parse_amat(files: zipfile.ZipFile, name: str) -> tuple[np.ndarray, np.ndarr
 def _read(path: Path) -> Source:
     import numpy as np
 
-    from datasets.rotmnist_from_mnist import PROVENANCE, SHA256, digest
-    from datasets.splits import Source, TensorSplit
+    from g_selfatt.datasets.rotmnist_from_mnist import PROVENANCE, SHA256, digest
+    from g_selfatt.datasets.splits import Source, TensorSplit
 
     info = INFO["rotMNIST"]
     try:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.errors import DataError, one_line
-from datasets.record import DatasetInfo
+from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.record import DatasetInfo
 
 # Seconds before each further try to read a file: a disk behind a network fails for moments.
 WAITS = (0.1, 0.5)

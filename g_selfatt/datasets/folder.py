@@ -12,17 +12,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.augment import Mirrors, Turns
-from datasets.errors import DataError, one_line
-from datasets.record import Protocol
-from datasets.registry import register
-from keys import Key
+from g_selfatt.config_keys import Key
+from g_selfatt.datasets.augment import Mirrors, Turns
+from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.record import Protocol
+from g_selfatt.datasets.registry import register
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from datasets.splits import Source, Split
+    from g_selfatt.datasets.splits import Source, Split
 
 logger = logging.getLogger(__name__)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -70,7 +70,7 @@ def folder(root: Path, *, download: bool = True, image_size: int = 64) -> Source
         DataError: a folder that is missing, empty, or of fewer than two classes; a file that is no
             image.
     """
-    from datasets.splits import Source
+    from g_selfatt.datasets.splits import Source
 
     classes, parts = _find(root)
     channels = _channels(parts["train"])
@@ -225,7 +225,7 @@ def _divide(files: Files, shares: tuple[float, ...], root: Path) -> list[Files]:
     """Parts of these shares, in each of which every class has its share."""
     import numpy as np
 
-    from datasets.splits import stratified
+    from g_selfatt.datasets.splits import stratified
 
     labels = np.array([label for _, label in files])
     if (fewest := int(np.bincount(labels).min())) < LEAST_PER_CLASS:
@@ -254,7 +254,7 @@ def _split(files: Files, classes: tuple[str, ...], size: int, channels: int) -> 
     """Decoded once where that fits in memory, else read when asked for."""
     import torch
 
-    from datasets.splits import FolderSplit, TensorSplit
+    from g_selfatt.datasets.splits import FolderSplit, TensorSplit
 
     read = functools.partial(read_image, size=size, channels=channels)
     lazy = FolderSplit(files, read, (size, size, channels))

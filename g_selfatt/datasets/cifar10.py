@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.augment import Mirrors, Shifts
-from datasets.errors import require
-from datasets.record import Protocol
-from datasets.registry import register
+from g_selfatt.datasets.augment import Mirrors, Shifts
+from g_selfatt.datasets.errors import require
+from g_selfatt.datasets.record import Protocol
+from g_selfatt.datasets.registry import register
 
 if TYPE_CHECKING:
-    from datasets.splits import Source
+    from g_selfatt.datasets.splits import Source
 
 
 @register(
@@ -40,10 +40,10 @@ def cifar10(root: Path, *, download: bool = True) -> Source:
         DataError: the files are missing or damaged, or torchvision is.
     """
     if (root / "CIFAR10").is_dir() and not (root / "cifar-10-batches-py").is_dir():
-        from datasets.cifar10_folder import read_folders
+        from g_selfatt.datasets.cifar10_folder import read_folders
 
         return read_folders(root / "CIFAR10")
-    from datasets.torchvision_sets import read_torchvision
+    from g_selfatt.datasets.torchvision_sets import read_torchvision
 
     vision = require("torchvision.datasets", "CIFAR10").CIFAR10
     return read_torchvision(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.download import TIMEOUT
-from datasets.errors import DataError, one_line
-from datasets.registry import INFO
-from datasets.splits import Source, TensorSplit
+from g_selfatt.datasets.download import TIMEOUT
+from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.registry import INFO
+from g_selfatt.datasets.splits import Source, TensorSplit
 
 
 def read_torchvision(

@@ -12,11 +12,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from datasets.record import DatasetInfo
-from keys import registered
+from g_selfatt.config_keys import registered
+from g_selfatt.datasets.record import DatasetInfo
 
 if TYPE_CHECKING:
-    from datasets.splits import Source, Splits
+    from g_selfatt.datasets.splits import Source, Splits
 
 Reader = TypeVar("Reader", bound="Callable[..., Source]")
 EVAL_PROTOCOLS = ("held_out", "paper")
@@ -49,7 +49,7 @@ def register(*, name: str, **facts: Any) -> Callable[[Reader], Reader]:
         for spelling in (name, *info.aliases):
             there = INFO.get(_spellings().get(spelling.lower(), ""))
             module = there.read.__module__ if there else ""
-            if module.startswith("datasets.") and module != read.__module__:
+            if module.startswith("g_selfatt.datasets.") and module != read.__module__:
                 raise ValueError(f"data set {name}: {module} has that name already; give another")
         INFO[name] = info
         return read
@@ -76,7 +76,7 @@ def canonical_name(name: str) -> str:
 
 def import_all() -> None:
     """Import the files of this folder that register a data set."""
-    for module, _ in registered("datasets", "register"):
+    for module, _ in registered("g_selfatt.datasets", "register"):
         importlib.import_module(module)
 
 
@@ -134,6 +134,6 @@ def load(
         train, validation = train.hold_out(info.held_out)
     test = test.head(limit)
     validation = test if eval_protocol == "paper" else validation.head(limit)
-    from datasets.splits import Splits
+    from g_selfatt.datasets.splits import Splits
 
     return Splits(train.head(limit), validation, test, info)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from g_selfatt.models.weight_files import check_fits
 from g_selfatt.nn import GroupLocalSelfAttention, GroupSelfAttention
-from models.weight_files import check_fits
 
 SOURCES = ("gsa-nets", "gevit")
 INDEX_BUFFERS = ("row_indices", "col_indices", "g_indices")

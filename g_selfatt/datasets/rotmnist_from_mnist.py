@@ -1,6 +1,6 @@
 """rotMNIST regenerated from MNIST, for when the original archive cannot be reached.
 
-    python -m datasets.rotmnist_from_mnist --root data
+    python -m g_selfatt.datasets.rotmnist_from_mnist --root data
 
 The same task, size and split as the archive, with other pixels: 62,000 images of MNIST, each turned
 by an angle of its own, bilinear. The result is the same to the pixel everywhere, and its digest is
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.errors import DataError, one_line
-from datasets.files import replacing
-from datasets.mnist import mnist
+from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.files import replacing
+from g_selfatt.datasets.mnist import mnist
 
 PROCESSED = Path("MNIST_rot", "processed", "rotmnist.npz")
 SIZES = {"train": 10_000, "valid": 2_000, "test": 50_000}
@@ -110,7 +110,8 @@ def save_processed(path: Path, provenance: str, arrays: Mapping[str, np.ndarray]
 def main() -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m datasets.rotmnist_from_mnist", description="regenerate rotMNIST from MNIST"
+        prog="python -m g_selfatt.datasets.rotmnist_from_mnist",
+        description="regenerate rotMNIST from MNIST",
     )
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of all data sets")
     root = parser.parse_args().root

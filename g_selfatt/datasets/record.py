@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keys import Key
+from g_selfatt.config_keys import Key
 
 if TYPE_CHECKING:
-    from datasets.augment import Transform
-    from datasets.splits import Source
+    from g_selfatt.datasets.augment import Transform
+    from g_selfatt.datasets.splits import Source
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from g_selfatt import groups
 from g_selfatt import nn as gnn
 from g_selfatt.functional import REDUCTIONS, invariant_pooling
 from g_selfatt.functional.tracing import is_traced
+from g_selfatt.models.group_transformer_presets import preset
+from g_selfatt.models.hub import HubModule
+from g_selfatt.models.registry import register_model
+from g_selfatt.models.stages import build_stages, odd_before_pooling, sides_of
 from g_selfatt.nn.positional_encoding import PositionMLP
-from models.group_transformer_presets import preset
-from models.hub import HubModule
-from models.registry import register_model
-from models.stages import build_stages, odd_before_pooling, sides_of
 
 ATTENTION_TYPES = ("Local", "Global")
 

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.augment import Mirrors, QuarterTurns
-from datasets.errors import DataError, require
-from datasets.record import Protocol
-from datasets.registry import INFO, register
+from g_selfatt.datasets.augment import Mirrors, QuarterTurns
+from g_selfatt.datasets.errors import DataError, require
+from g_selfatt.datasets.record import Protocol
+from g_selfatt.datasets.registry import INFO, register
 
 if TYPE_CHECKING:
-    from datasets.splits import Source
+    from g_selfatt.datasets.splits import Source
 
 SPLITS = ("train", "valid", "test")
 CLASSES = ("no_tumor", "tumor")  # label 0 and label 1
@@ -24,7 +24,7 @@ def check_classes(folder: Path, root: Path) -> None:
     if not folder.is_dir():
         raise DataError(
             f"{folder} is missing: get the h5 files from {HOME} into a folder DIR and run "
-            f"`python -m datasets.pcam --source DIR --root {root}`"
+            f"`python -m g_selfatt.datasets.pcam --source DIR --root {root}`"
         )
     found = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     if found != list(CLASSES):
@@ -52,8 +52,8 @@ def pcam(root: Path, *, download: bool = True) -> Source:
     Raises:
         DataError: a folder is missing, empty or of other classes, or Pillow is missing.
     """
-    from datasets.folder import list_images, read_colour
-    from datasets.splits import FolderSplit, Source
+    from g_selfatt.datasets.folder import list_images, read_colour
+    from g_selfatt.datasets.splits import FolderSplit, Source
 
     require("PIL.Image", "PCam")
     info = INFO["PCam"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import DatasetInfo
-from models.stages import sides_of
+from g_selfatt.datasets import DatasetInfo
+from g_selfatt.models.stages import sides_of
 
 _COMMON: dict[str, Any] = {
     "norm_type": "LayerNorm",

@@ -1,6 +1,6 @@
 """Builds PCam's folders of images from the official h5 files.
 
-    python -m datasets.pcam --source DIR --root data
+    python -m g_selfatt.datasets.pcam --source DIR --root data
 
 DIR holds ``camelyonpatch_level_2_split_{train,valid,test}_{x,y}.h5``. A split is built beside its
 place and moved there when it is whole; one that is already there is left as it is.
@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from datasets.errors import DataError, one_line, require
-from datasets.pcam_folder import CLASSES, HOME, SPLITS, check_classes
-from datasets.registry import INFO
+from g_selfatt.datasets.errors import DataError, one_line, require
+from g_selfatt.datasets.pcam_folder import CLASSES, HOME, SPLITS, check_classes
+from g_selfatt.datasets.registry import INFO
 
 # Images read from the h5 file at a time: 14 MB.
 BLOCK = 512
@@ -109,7 +109,8 @@ def _build(folder: Path, images, labels: np.ndarray) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code, 2 if a file is missing or damaged."""
     parser = argparse.ArgumentParser(
-        prog="python -m datasets.pcam", description="Build PCam's image folders from its h5 files."
+        prog="python -m g_selfatt.datasets.pcam",
+        description="Build PCam's image folders from its h5 files.",
     )
     parser.add_argument("--source", type=Path, required=True, help="folder of the six h5 files")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder of all data sets")

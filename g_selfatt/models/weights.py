@@ -17,14 +17,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import datasets
-from datasets import DatasetInfo
-from models.registry import model_entry
-from models.weight_files import CheckpointError, read_metadata
+from g_selfatt import datasets
+from g_selfatt.datasets import DatasetInfo
+from g_selfatt.models.registry import model_entry
+from g_selfatt.models.weight_files import CheckpointError, read_metadata
 
 logger = logging.getLogger(__name__)
 WEIGHTS = "weights.safetensors"
-SAVED = Path(__file__).resolve().parent.parent / "saved"
+_PACKAGE = Path(__file__).resolve().parents[1]
+SAVED = next(
+    folder / "saved" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "saved").is_dir()
+)  # inside the installed package, or beside it in a checkout
 SHIPPED = "shipped.txt"
 
 # Arguments that may differ between a network and its weights: they change how it is trained, or

@@ -10,14 +10,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.augment import Turns
-from datasets.record import Protocol
-from datasets.registry import INFO, register
+from g_selfatt.datasets.augment import Turns
+from g_selfatt.datasets.record import Protocol
+from g_selfatt.datasets.registry import INFO, register
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from datasets.splits import Source
+    from g_selfatt.datasets.splits import Source
 
 SEED = 0
 SIZES = (1_197, 300, 300)  # train, validation, test
@@ -99,7 +99,7 @@ def rot_digits(root: Path, *, download: bool = True) -> Source:
     """
     from sklearn.datasets import load_digits
 
-    from datasets.splits import Source, TensorSplit, stratified
+    from g_selfatt.datasets.splits import Source, TensorSplit, stratified
 
     info = INFO["rotDigits"]
     labels = load_digits().target

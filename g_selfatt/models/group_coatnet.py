@@ -8,10 +8,15 @@ from torch import Tensor, nn
 
 from g_selfatt import groups
 from g_selfatt import nn as gnn
-from models.group_coatnet_presets import KEYS, STAGE_ATTENTION, convolutional, with_attention
-from models.hub import HubModule
-from models.registry import register_model
-from models.stages import sides_of
+from g_selfatt.models.group_coatnet_presets import (
+    KEYS,
+    STAGE_ATTENTION,
+    convolutional,
+    with_attention,
+)
+from g_selfatt.models.hub import HubModule
+from g_selfatt.models.registry import register_model
+from g_selfatt.models.stages import sides_of
 
 
 @register_model(

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from datasets.files import replacing
+from g_selfatt.datasets.files import replacing
 
 DIGEST = "sha256"
 

@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 from tqdm import tqdm
 
-from datasets.errors import DataError, one_line
-from datasets.files import replacing
+from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.files import replacing
 
 # Seconds without a byte after which a server counts as gone.
 TIMEOUT = 30

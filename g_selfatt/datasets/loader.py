@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
-from datasets.errors import DataError
-from datasets.record import DatasetInfo
-from datasets.splits import FolderSplit, Split, TensorSplit
+from g_selfatt.datasets.errors import DataError
+from g_selfatt.datasets.record import DatasetInfo
+from g_selfatt.datasets.splits import FolderSplit, Split, TensorSplit
 
 
 class Loader(ABC):

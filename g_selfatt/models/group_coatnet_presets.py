@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import DatasetInfo
-from keys import Key, count
-from models.stages import sides_of
+from g_selfatt.config_keys import Key, count
+from g_selfatt.datasets import DatasetInfo
+from g_selfatt.models.stages import sides_of
 
 STAGE_ATTENTION = ("Off", "Local", "Global")
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.errors import DataError, require
-from datasets.files import replacing
-from datasets.folder import Files, list_images, read_colour
-from datasets.registry import INFO
-from datasets.splits import FolderSplit, Source, TensorSplit
+from g_selfatt.datasets.errors import DataError, require
+from g_selfatt.datasets.files import replacing
+from g_selfatt.datasets.folder import Files, list_images, read_colour
+from g_selfatt.datasets.registry import INFO
+from g_selfatt.datasets.splits import FolderSplit, Source, TensorSplit
 
 CACHE = "images.npz"
 SEED = 0  # of the order of the training images, the last of which are validation

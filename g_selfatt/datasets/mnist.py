@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.augment import Shifts
-from datasets.errors import require
-from datasets.registry import register
+from g_selfatt.datasets.augment import Shifts
+from g_selfatt.datasets.errors import require
+from g_selfatt.datasets.registry import register
 
 if TYPE_CHECKING:
-    from datasets.splits import Source
+    from g_selfatt.datasets.splits import Source
 
 
 @register(
@@ -30,7 +30,7 @@ def mnist(root: Path, *, download: bool = True) -> Source:
     Raises:
         DataError: the files are missing or damaged, or torchvision is.
     """
-    from datasets.torchvision_sets import read_torchvision
+    from g_selfatt.datasets.torchvision_sets import read_torchvision
 
     vision = require("torchvision.datasets", "MNIST").MNIST
     folder = root / "MNIST" / "raw"

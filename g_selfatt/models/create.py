@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import nn
 
-import datasets
-from datasets import DatasetInfo
-from models.registry import model_entry
-from models.weight_files import load_weights
-from models.weights import Weights, find_pretrained, network_record
+from g_selfatt import datasets
+from g_selfatt.datasets import DatasetInfo
+from g_selfatt.models.registry import model_entry
+from g_selfatt.models.weight_files import load_weights
+from g_selfatt.models.weights import Weights, find_pretrained, network_record
 
 
 def create_model(

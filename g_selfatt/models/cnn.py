@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from datasets import DatasetInfo
+from g_selfatt.datasets import DatasetInfo
+from g_selfatt.models.hub import HubModule
+from g_selfatt.models.registry import register_model
 from g_selfatt.nn import set_grad_checkpointing
-from models.hub import HubModule
-from models.registry import register_model
 
 CHANNELS = 20
 LAYERS_WITH_DROPOUT = (1, 3, 4, 5, 6)

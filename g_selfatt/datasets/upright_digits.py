@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.augment import Turns
-from datasets.record import Protocol
-from datasets.registry import INFO, register
-from datasets.rot_digits import SEED, SIZES, seeded_angles, turned_digits
+from g_selfatt.datasets.augment import Turns
+from g_selfatt.datasets.record import Protocol
+from g_selfatt.datasets.registry import INFO, register
+from g_selfatt.datasets.rot_digits import SEED, SIZES, seeded_angles, turned_digits
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from datasets.splits import Source, TensorSplit
+    from g_selfatt.datasets.splits import Source, TensorSplit
 
 
 @register(
@@ -38,7 +38,7 @@ def upright_digits(root: Path, *, download: bool = True) -> Source:
     """
     import numpy as np
 
-    from datasets.splits import Source
+    from g_selfatt.datasets.splits import Source
 
     upright = turned_digits(np.zeros(sum(SIZES)))
     train, validation, _ = _split(upright)
@@ -56,7 +56,7 @@ def _split(images: np.ndarray) -> list[TensorSplit]:
     """Training, validation and test images with their labels, as rotDigits has them."""
     from sklearn.datasets import load_digits
 
-    from datasets.splits import TensorSplit, stratified
+    from g_selfatt.datasets.splits import TensorSplit, stratified
 
     labels, info = load_digits().target, INFO["uprightDigits"]
     return [

@@ -19,8 +19,8 @@ from typing import Any
 from torch import nn
 
 from g_selfatt.groups import Group, get
-from models.registry import model_entry
-from models.weight_files import load_weights, read_metadata, save_weights
+from g_selfatt.models.registry import model_entry
+from g_selfatt.models.weight_files import load_weights, read_metadata, save_weights
 
 try:
     from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
@@ -129,7 +129,7 @@ def _card(network: Any) -> str:
     lines += [
         "",
         "```python",
-        "import models  # in a checkout of g_selfatt",
+        "from g_selfatt import models",
         "",
         f'network = models.{made_by}.from_pretrained("THIS REPOSITORY")',
         "```",

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from datasets import DatasetInfo
-from keys import Key
+from g_selfatt.config_keys import Key
+from g_selfatt.datasets import DatasetInfo
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 _REGISTRY: dict[str, ModelEntry] = {}
@@ -108,7 +108,7 @@ def register_model(
         for name, group in groups.items():
             there = _REGISTRY.get(name.lower())
             module = there.build.__module__ if there else ""
-            if module.startswith("models.") and module != build.__module__:
+            if module.startswith("g_selfatt.models.") and module != build.__module__:
                 raise ValueError(f"model {name}: {module} has that name already; give another")
             _REGISTRY[name.lower()] = ModelEntry(name, group, build, arguments, keys)
         return build

@@ -1,7 +1,7 @@
 """What a key of the configuration is, and where the choices of one are read from.
 
-config.py has the keys of every run; a data set or a network declares the keys of its own beside it.
-Nothing here imports torch, so that `python main.py --help` answers at once.
+A data set or a network declares the keys of its own beside it; a checkout's config.py has the keys
+of every run. Nothing here imports torch, so that `python main.py --help` answers at once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml_collections import config_dict
-
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 _MOST = 1_000_000  # of anything counted
 
 
@@ -53,6 +51,12 @@ class Key:
         """The keyword argument that takes the value."""
         return self.argument or self.name
 
+    def typed_default(self) -> Any:
+        """The default in a ConfigDict: a placeholder of its type for None."""
+        from ml_collections import config_dict  # which only the programs of a checkout need
+
+        return config_dict.placeholder(self.type) if self.default is None else self.default
+
 
 def positive(name: str, default: float | None, meaning: str, **options: Any) -> Key:
     """A key whose value is a finite number above 0; the options are attributes of `Key`."""
@@ -87,11 +91,6 @@ def count(name: str, default: int | None, meaning: str, least: int = 1, **option
     return Key(name, int, default, meaning, **options)
 
 
-def typed_default(key: Key) -> Any:
-    """The default of a key in a ConfigDict: a placeholder of its type for None."""
-    return config_dict.placeholder(key.type) if key.default is None else key.default
-
-
 def choices_of(module: str, name: str) -> tuple[str, ...]:
     """The strings of a tuple, or the keys of a dictionary, that a module defines.
 
@@ -122,7 +121,7 @@ def registered(package: str, decorator: str) -> Iterator[tuple[str, tuple[str, .
         Pairs of a module's name and the names in the first argument of the decorator, where that is
         a tuple or a dictionary.
     """
-    for file in sorted((ROOT / package).glob("*.py")):
+    for file in sorted((ROOT.joinpath(*package.split("."))).glob("*.py")):
         names: tuple[str, ...] = ()
         decorators = list(_statements(rf"@{decorator}\(", file.read_text(encoding="utf-8")))
         for statement in decorators:
@@ -135,9 +134,9 @@ def registered(package: str, decorator: str) -> Iterator[tuple[str, tuple[str, .
 def declared_keys(package: str) -> Iterator[str]:
     """The names of the keys that the modules of a package declare, without importing them."""
     makers = {"Key", "positive", "not_negative", "rate", "count"}
-    for file in sorted((ROOT / package).glob("*.py")):
+    for file in sorted((ROOT.joinpath(*package.split("."))).glob("*.py")):
         source = file.read_text(encoding="utf-8")
-        if "import keys" not in source and "from keys import" not in source:
+        if "config_keys import" not in source:
             continue
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and node.args:

@@ -1,0 +1,116 @@
+"""A trained network as an ONNX file, checked against the network.
+
+    python -m models.export --dataset rotDigits --model p4sa --pretrained --out model.onnx
+    python -m models.export --run saved/FOLDER --out model.onnx
+
+Input ``images``: ``(batch, C, H, W)`` float32, prepared as the metadata of the file says; output
+``logits``: ``(batch, classes)``. Any batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from g_selfatt import models
+
+TOLERANCE = 1e-4  # of the largest logit, in float32
+BATCHES = (1, 3)  # checked; the graph is traced with another
+
+
+def export_onnx(network: nn.Module, path: str | Path) -> float:
+    """Write a network with weights as ONNX and compare the two.
+
+    Args:
+        network: from `models.load_model` or `models.create_model` with ``pretrained=True``.
+        path: the file.
+
+    Returns:
+        The largest difference of a logit on random images, over the largest logit.
+
+    Raises:
+        ImportError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    import onnx
+
+    network = network.eval()
+    prepared: dict[str, Any] = network.pretrained_config
+    shape = (prepared["in_channels"], prepared["image_size"], prepared["image_size"])
+    with torch.no_grad():
+        network(torch.randn(1, *shape))  # tables that are made once are not part of the graph
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # of the exporter about its own insides
+        program = torch.onnx.export(
+            network,
+            (torch.randn(2, *shape),),
+            dynamo=True,
+            optimize=False,  # folding constants fails on a split
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: "batch"},),
+        )
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {key: json.dumps(prepared[key]) for key in prepared})
+    onnx.save(model, path)
+    return max(_difference(network, path, torch.randn(batch, *shape)) for batch in BATCHES)
+
+
+def _difference(network: nn.Module, path: str | Path, images: torch.Tensor) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": images.numpy()})
+    with torch.no_grad():
+        expected = network(images)
+    return float((torch.from_numpy(logits) - expected).abs().max() / expected.abs().max())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m models.export", description="Write a trained network as ONNX."
+    )
+    parser.add_argument("--run", help="the run folder of the weights")
+    parser.add_argument("--dataset", default="rotDigits", help="data set (default: rotDigits)")
+    parser.add_argument("--model", default="p4sa", help="network (default: p4sa)")
+    parser.add_argument(
+        "--pretrained", action="store_true", help="the shipped weights of --dataset and --model"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Export and print the error; returns 0, 1 where it is too large, 2 for a user's mistake."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if bool(options.run) == options.pretrained:
+        parser.error("give either --run FOLDER or --pretrained")
+    try:
+        if options.run:
+            network = models.load_model(options.run)
+        else:
+            network = models.create_model(options.model, options.dataset, pretrained=True)
+        error = export_onnx(network, options.out)
+    except ImportError as missing:
+        print(f"{missing}: pip install onnx onnxscript onnxruntime", file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as mistake:
+        print(mistake, file=sys.stderr)
+        return 2
+    print(f"{options.out}: {network.pretrained_config['name']}")
+    print(f"difference from the network in onnxruntime: {error:.1e} of the largest logit")
+    return 0 if error < TOLERANCE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
