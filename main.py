@@ -32,13 +32,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         config = command_line.parse(arguments)
-        # These load torch and more, which the lines above need not wait for.
+        # This and what follows load much, which the lines above need not wait for.
         from tqdm.contrib.logging import logging_redirect_tqdm
 
-        from training import settings
-
-        config = settings.resolve(config)
-        settings.check(config)
         with logging_redirect_tqdm():  # a line of the log goes above a progress bar
             training.run(config)
     except ExpectedStop as stop:

@@ -12,10 +12,11 @@ from training.stopping import RaiseOnTermination
 
 
 def run(config: ConfigDict) -> dict:
-    """Train, or evaluate, what a resolved and checked configuration describes.
+    """Train, or evaluate, what a configuration describes.
 
     Args:
-        config: from `settings.resolve`, passed by `settings.check`.
+        config: from `config.get_config` or `settings.resolve`; what is None is decided by the data
+            set and the network.
 
     Returns:
         The figures of the run, as in the last line of metrics.jsonl.
@@ -25,10 +26,13 @@ def run(config: ConfigDict) -> dict:
             that is not finite, Ctrl-C.
     """
     from g_selfatt.datasets import DataError
-    from training import job
+    from training import job, settings
 
     try:
         with RaiseOnTermination():
+            if None in config.values():
+                config = settings.resolve(config)
+            settings.check(config)
             return job.run(config)
     except DataError as error:
         raise UserError(str(error)) from error
