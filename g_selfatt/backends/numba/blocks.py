@@ -61,6 +61,7 @@ class Scratch(NamedTuple):
     rows: Any  # (rows in sight,) of the table
     slots: Any  # (|H|, n), which of the rows in sight
     slot_of: Any  # (rows,), −1 where a row is not in sight
+    seen: Any  # (7,), of the last block: `Geometry.blocks`, offsets and rows in number
 
 
 @njit
@@ -94,6 +95,7 @@ def make_scratch(problem, lanes):
         np.empty(rows, np.int64),
         np.empty((outputs, most), np.int64),
         np.empty(rows, np.int64),
+        np.full(7, -1),
     )
 
 
@@ -117,8 +119,18 @@ def positions_of(problem, first_block, last_block):
 
 @inner
 def look_around(problem, scratch, block):
-    """List what is in sight of a block; returns its first position, offsets and rows in number."""
+    """List what is in sight of a block; returns its first position, offsets and rows in number.
+
+    Most blocks lie inside the image and see the same: then only the positions move.
+    """
     first, top, bottom, left, right = problem.blocks[block]
+    seen = scratch.seen
+    if seen[1] == top and seen[2] == bottom and seen[3] == left and seen[4] == right:
+        moved = first - seen[0]
+        for o in range(seen[5]):
+            scratch.positions[o] += moved
+        seen[0] = first
+        return first, seen[5], seen[6]
     height, width = problem.window
     n = 0
     # Rows inside columns: neighbours in a row overlap in memory, and a processor that reads what it
@@ -139,6 +151,9 @@ def look_around(problem, scratch, block):
                 rows[in_sight] = row
                 in_sight += 1
             slots[h, o] = slot_of[row]
+    for i in range(5):
+        seen[i] = problem.blocks[block, i]
+    seen[5], seen[6] = n, in_sight
     return first, n, in_sight
 
 

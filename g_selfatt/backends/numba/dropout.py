@@ -3,8 +3,9 @@
 The mask of weight (unit, h, g; m, offset) at a query position is recomputed wherever it is needed,
 in forward and in backward, and never stored. Two keys are mixed thoroughly and rarely, one for
 (seed, unit, h, g, position) and one for (m, offset); they are joined by two multiplications, the
-core of Wellons' lowbias32 hash, for each weight. The last shift of that hash is left out: it
-improves low bits, and what is compared with the threshold is decided by the high ones.
+core of Wellons' lowbias32 hash without its last shift. A hash has 32 bits, and a weight needs 16:
+each serves two, one in the first half of a register's lanes and one in the second. That is ten
+operations of 32 bytes for the sixteen lanes of float32, and sixteen with a hash for each weight.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from numba import njit, uint32, uint64
 
 from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.lanes import counters, full, keep_where, shift_right
+
+
+def steps_of(rate: float) -> int:
+    """A rate in [0, 1) as a multiple of 2⁻¹⁶, times 2³²."""
+    return min(round(rate * 2**16), 2**16 - 1) * 2**16
 
 
 @inner
@@ -36,7 +42,7 @@ def weight_keys(seed, count):
 
 @inner
 def query_keys(like, seed, row, position):
-    """One 32-bit key for each lane, for a row (unit, h, g) and the lanes' positions."""
+    """One 32-bit key for each two lanes, for a row (unit, h, g) and the lanes' positions."""
     key = mix(uint64(seed) ^ mix(uint64(row)))
     bits = counters(like, position) + full(counters(like, 0), uint32(key))
     bits = (bits ^ shift_right(bits, 16)) * full(bits, uint32(0x21F0AAAD))
@@ -46,7 +52,7 @@ def query_keys(like, seed, row, position):
 
 @inlined
 def drop(value, query_key, weight_key, threshold):
-    """The value, or 0 with probability threshold / 2³²; threshold in every lane."""
+    """The value, or 0 with probability threshold / 2³²; the threshold as `steps_of` rounds it."""
     bits = (query_key ^ full(query_key, weight_key)) * full(query_key, uint32(0x21F0AAAD))
     bits = (bits ^ shift_right(bits, 15)) * full(query_key, uint32(0xD35A2D97))
     return keep_where(bits, threshold, value)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from g_selfatt.backends.numba.compiling import inner
+from g_selfatt.backends.numba.compiling import inlined, inner
+from g_selfatt.backends.numba.lanes import BYTES, full, load, store
 
 
 class Image(NamedTuple):
@@ -35,6 +36,23 @@ def view(tensor: Tensor) -> Image:
     return Image(memory.numpy(), tensor.stride(), tensor.shape[2])
 
 
+@inlined
+def _copy(to, start, source, at, count, factor):
+    """to[start…] = factor · source[at…], count numbers: in registers, the last over the others."""
+    lanes = BYTES // to.itemsize
+    if count < lanes:
+        # Slices, since an index that could be negative keeps LLVM from vectorizing.
+        short, piece = to[start : start + count], source[at : at + count]
+        for x in range(count):
+            short[x] = piece[x] * factor
+        return
+    factors = full(load(source, (at,)), factor)
+    for x in range(0, count - lanes, lanes):
+        store(to, (start + x,), load(source, (at + x,)) * factors)
+    x = count - lanes
+    store(to, (start + x,), load(source, (at + x,)) * factors)
+
+
 @inner
 def read(padded, image, unit, layout, factor):
     """Fill the pixels of ``padded`` (c, elements, length) with factor · one unit of the image."""
@@ -48,12 +66,10 @@ def read(padded, image, unit, layout, factor):
             line = padded[c, e]
             for y in range(height):
                 at = first + c * of_channel + e * of_element + y * of_row
-                to = line[margin + y * stride :]
                 if of_pixel == 1:
-                    source = memory[at : at + width]
-                    for x in range(width):
-                        to[x] = source[x] * factor
+                    _copy(line, margin + y * stride, memory, at, width, factor)
                 else:
+                    to = line[margin + y * stride :]
                     for x in range(width):
                         to[x] = memory[at + x * of_pixel] * factor
 
@@ -77,11 +93,9 @@ def write(image, padded, unit, part, layout, least, most, factor):
                 if count <= 0:
                     continue
                 at += left * of_pixel
-                source = line[start + left :]
                 if of_pixel == 1:
-                    to = memory[at : at + count]
-                    for x in range(count):
-                        to[x] = source[x] * factor
+                    _copy(memory, at, line, start + left, count, factor)
                 else:
+                    source = line[start + left :]
                     for x in range(count):
                         memory[at + x * of_pixel] = source[x] * factor

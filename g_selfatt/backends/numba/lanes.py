@@ -218,12 +218,12 @@ def inverse(typingctx: Any, value: Any, penalty: Any) -> tuple[Any, Callable]:
 
 @intrinsic
 def counters(typingctx: Any, like: Any, first: Any) -> tuple[Any, Callable]:
-    """32-bit integers ``first, first + 1, …``, one for each lane of ``like``."""
-    result = Lanes(types.uint32, like.count)
+    """32-bit integers ``first, first + 1, …``, half as many as ``like`` has lanes."""
+    result = Lanes(types.uint32, like.count // 2)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
         scalar = context.cast(builder, args[1], sig.args[1], types.uint32)
-        steps = ir.Constant(result.ir, list(range(like.count)))
+        steps = ir.Constant(result.ir, list(range(result.count)))
         return builder.add(_splat(builder, scalar, result.ir), steps)
 
     return result(like, first), generate
@@ -242,11 +242,23 @@ def shift_right(typingctx: Any, value: Any, count: Any) -> tuple[Any, Callable]:
 
 @intrinsic
 def keep_where(typingctx: Any, bits: Any, least: Any, value: Any) -> tuple[Any, Callable]:
-    """The value in the lanes whose unsigned ``bits`` reach ``least``, 0 in the others."""
+    """The value in the lanes whose 16 bits reach the high half of ``least``, 0 in the others.
+
+    The high halves of ``bits`` are for the first half of the lanes, the low ones for the second.
+    """
+    both = ir.Constant(ir.VectorType(ir.IntType(32), value.count), list(range(value.count)))
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        kept = builder.icmp_unsigned(">=", args[0], args[1])
-        return builder.select(kept, args[2], constant(args[2].type, 0.0))
+        high, least, number = args
+        low = builder.shl(high, constant(high.type, 16))
+        # As signed numbers, for which AVX2 has a comparison.
+        least = builder.xor(least, constant(least.type, 2**31))
+        kept = builder.icmp_signed(
+            ">=",
+            builder.shuffle_vector(high, low, both),
+            builder.shuffle_vector(least, least, both),
+        )
+        return builder.select(kept, number, constant(number.type, 0.0))
 
     return value(bits, least, value), generate
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from g_selfatt.backends.numba.blocks import Problem
-from g_selfatt.backends.numba.dropout import weight_keys
+from g_selfatt.backends.numba.dropout import steps_of, weight_keys
 from g_selfatt.backends.numba.geometry import plan
 from g_selfatt.backends.numba.images import view
 from g_selfatt.backends.numba.kernels_backward import backward
@@ -105,7 +105,8 @@ class Call:
         self.heads_inside = query.stride(1) < query.stride(2)
         self.dtype = dtype = torch.promote_types(query.dtype, torch.float32)
         self.lanes = BYTES // dtype.itemsize
-        self.kept = 1 - dropout_rate
+        threshold = steps_of(dropout_rate)
+        self.kept = 1 - threshold / 2**32
         height, width, *window = *query.shape[4:], *table.shape[2:]
         self.geometry = geometry = plan((height, width), (window[0], window[1]), self.lanes)
         outputs, elements = len(table), query.shape[3]
@@ -129,8 +130,8 @@ class Call:
             (height, width, geometry.stride, geometry.margin),
             geometry.window,
             seed,
-            min(round(dropout_rate * 2**32), 2**32 - 1),
-            weight_keys(seed, elements * offsets if dropout_rate > 0 else 0),
+            threshold,
+            weight_keys(seed, elements * offsets if threshold else 0),
         )
 
     def _empty_image(self, parts: int, elements: int) -> Tensor:
