@@ -116,7 +116,8 @@ def check(config: ConfigDict) -> None:
     if config.compile and device.type == "cpu":
         raise ConfigError(
             f"compile: True needs CUDA, got device={config.device} (here: cpu); on the CPU the "
-            "attention is compiled without it"
+            "attention is compiled without it, and compiling the rest takes minutes for a step "
+            "that is about as long"
         )
     if config.amp == "fp16" and device.type == "cpu":
         raise ConfigError(

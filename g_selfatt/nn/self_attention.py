@@ -70,6 +70,8 @@ class SelfAttention(nn.Module):
         ValueError: an argument out of its range, with what would be right.
     """
 
+    group_index: Tensor | None
+
     def __init__(
         self,
         group: Group | str,
@@ -167,7 +169,7 @@ class SelfAttention(nn.Module):
         encodings = (
             self._encode_positions(self.neighbourhood.window(*x.shape[-2:])),
             None if self.lifting else self.group_embedding.weight,
-            None if self.lifting else self.get_buffer("group_index"),
+            None if self.lifting else self.group_index,
         )
         if not return_attention:
             if self._runs_at_once(x):

@@ -173,7 +173,7 @@ def test_a_traced_model_takes_the_plain_path():
         def forward(self, query, key, value):
             return self_attention(query, key, value, *inputs[3:], scale=0.3, backend="streaming")
 
-    exported = torch.export.export(Attention(), tuple(inputs[:3])).module()
+    exported = torch.export.export(Attention(), tuple(inputs[:3]), strict=False).module()
     expected = self_attention(*inputs, scale=0.3, backend="reference")
     torch.testing.assert_close(exported(*inputs[:3]), expected)
 
