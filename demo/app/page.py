@@ -82,8 +82,8 @@ def curves(image: Image.Image, networks: dict[str, nn.Module]) -> Figure:
 
 def turning_panel(
     choose: Callable[..., dict[str, nn.Module]], inputs: list[Any], chosen: list[Any]
-) -> None:
-    """Image, slider, answers and curves of networks.
+) -> gr.State:
+    """Image, slider, answers and curves of networks; returns the image.
 
     Args:
         choose: gives the networks by name.
@@ -142,6 +142,7 @@ def turning_panel(
     ]
     for answered in answers_shown:
         answered.success(at_all_angles, [image, *inputs], curve, show_progress="hidden")
+    return image
 
 
 def build() -> gr.Blocks:
@@ -151,9 +152,10 @@ def build() -> gr.Blocks:
         gr.Markdown("# Turn an image, and watch what networks make of it")
         with gr.Tab("Turn it"):
             dataset = gr.Dropdown(list(shipped), value="rotMNIST", label="Networks trained on")
-            turning_panel(lambda name: shipped[name], [dataset], [page.load, dataset.change])
-        with gr.Tab("Look inside"):
-            inside_panel(page)
+            loaded = [page.load, dataset.change]
+            image = turning_panel(lambda name: shipped[name], [dataset], loaded)
+        with gr.Tab("Look inside") as tab:
+            inside_panel(image, [page.load, tab.select])
         with gr.Tab("Your weights"):
             folder = gr.Textbox(label="Run folder", placeholder="saved/…, then Enter")
             classes = gr.Textbox(label="Class names, separated by commas (optional), then Enter")
@@ -170,8 +172,13 @@ def own_networks(folder: str, classes: str) -> dict[str, nn.Module]:
     return {Path(folder).resolve().name: answers.with_classes(network, names)}
 
 
-def inside_panel(page: gr.Blocks) -> None:
-    """Click a pixel and see where each head looks; turn the image and see the features turn."""
+def inside_panel(image: gr.State, opened: list[Any]) -> None:
+    """Click a pixel and see where each head looks; turn the image and see the features turn.
+
+    Args:
+        image: that is looked at.
+        opened: the events after which it is.
+    """
     with_attention = {
         f"{model} of {dataset}": network
         for dataset, of_dataset in answers.shipped().items()
@@ -187,7 +194,9 @@ def inside_panel(page: gr.Blocks) -> None:
         channel = gr.Number(0, label="Channel of the feature maps", precision=0, minimum=0)
         angle = gr.Slider(0, 360, 0, step=15, label="Angle, degrees")
     with gr.Row():
-        image = gr.Image(label="Click a pixel", interactive=False, height=300, buttons=[])
+        clickable = gr.Image(
+            label="The image of Turn it: click a pixel", interactive=False, height=300, buttons=[]
+        )
         with gr.Column():
             plain: dict[str, Any] = {"show_label": False, "interactive": False, "buttons": []}
             gr.Markdown("Feature map at each group element")
@@ -196,10 +205,11 @@ def inside_panel(page: gr.Blocks) -> None:
     attention = gr.Image(**plain)
 
     @in_one_line
-    def look(name: str, layer: str, channel: float, degrees: float, pixel: Any) -> list[Any]:
+    def look(
+        image: Image.Image, name: str, layer: str, channel: float, degrees: float, pixel: Any
+    ) -> list[Any]:
         network = with_attention[name]
-        pixels = answers.prepare(Image.open(EXAMPLE), network)
-        pixels = answers.turn(pixels, (int(degrees),))
+        pixels = answers.turn(answers.prepare(image, network), (int(degrees),))
         group = groups.get(name.split("sa")[0])
         elements = element_names(group)
         inner = answers.attention_layers(network)[layer]
@@ -228,8 +238,8 @@ def inside_panel(page: gr.Blocks) -> None:
         middle = answers.facts(with_attention[name])["image_size"] // 2
         return gr.Dropdown(names, value=names[0]), (middle, middle)
 
-    asked, outputs = [name, layer, channel, angle, pixel], [image, maps, attention]
+    asked, outputs = [image, name, layer, channel, angle, pixel], [clickable, maps, attention]
     name.input(layers, name, [layer, pixel]).then(look, asked, outputs)
-    image.select(clicked, name, pixel).then(look, asked, outputs)
-    gr.on([page.load, layer.input, channel.submit], look, asked, outputs)
+    clickable.select(clicked, name, pixel).then(look, asked, outputs)
+    gr.on([*opened, layer.input, channel.submit], look, asked, outputs)
     angle.change(look, asked, outputs, trigger_mode="always_last", show_progress="hidden")

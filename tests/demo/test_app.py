@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from demo.app import answers
 from g_selfatt.nn import attention_maps
@@ -62,6 +62,15 @@ def names(page, *expected):
     expect(words).to_have_text([re.compile(word) for word in expected], timeout=PATIENCE)
 
 
+def wait_until_gone(page, source):
+    """Wait until a picture is no longer among those that are shown."""
+    page.wait_for_function(
+        "source => [...document.querySelectorAll('img')].filter(i => i.offsetParent)"
+        ".every(i => i.getAttribute('src') != source)",
+        arg=source,
+    )
+
+
 @in_browser
 def test_it_answers_draws_and_turns(page):
     names(page, "2", "8", "2")  # of the example; z2sa is wrong
@@ -101,11 +110,24 @@ def test_it_looks_inside(page):
     images.nth(2).wait_for()
     before = images.nth(2).get_attribute("src")
     images.first.click(position={"x": 90, "y": 90})
-    page.wait_for_function(
-        "before => [...document.querySelectorAll('img')].filter(i => i.offsetParent)"
-        ".every(i => i.getAttribute('src') != before)",
-        arg=before,
-    )
+    wait_until_gone(page, before)
+
+
+@in_browser
+def test_it_looks_inside_the_image_that_is_turned(page, tmp_path):
+    page.get_by_role("tab", name="Look inside").click()
+    images = page.locator("img").filter(visible=True)
+    images.nth(2).wait_for()
+    before = images.first.get_attribute("src")
+    page.get_by_role("tab", name="Turn it").click()
+    seen = images.first.get_attribute("src")
+    ImageOps.mirror(DIGIT).save(tmp_path / "mine.png")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload an image").first.click()
+    chooser.value.set_files(tmp_path / "mine.png")
+    wait_until_gone(page, seen)
+    page.get_by_role("tab", name="Look inside").click()
+    wait_until_gone(page, before)
 
 
 @in_browser
