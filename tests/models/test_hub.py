@@ -126,3 +126,19 @@ def test_all_else_works_without_huggingface_hub():
     result = subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     lines = result.stdout.splitlines()
     assert len(lines) == 3 and all("huggingface_hub" in line for line in lines)
+
+
+def test_torch_hub_beside_packages_of_the_same_names(tmp_path):
+    """`datasets` is Hugging Face's name too, and many programs have a `models`."""
+    for name in ("models", "datasets"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("MINE = True\n")
+    program = (
+        "import datasets, models, torch\n"
+        f"where = {str(REPOSITORY)!r}\n"
+        "network = torch.hub.load(where, 'create_model', 'p4sa', 'rotDigits', source='local')\n"
+        "print(models.MINE, datasets.MINE, network(torch.zeros(1, 1, 12, 12)).shape[1])\n"
+    )
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "10"]
