@@ -58,8 +58,9 @@ pictures: environment
 docs: tools
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
+# The newest pip shows a bar while it unpacks PyTorch, which takes minutes.
 $(VENV)/bin/python:
-	python3 -m venv $(VENV)
+	python3 -m venv --upgrade-deps $(VENV)
 
 $(VENV)/%.installed: %.txt requirements.txt requirements-app.txt | $(VENV)/bin/python
 	@echo "Installing the packages of $< into $(VENV): some minutes, most of them for PyTorch."
