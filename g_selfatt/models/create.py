@@ -65,13 +65,16 @@ def create_model(
 
 def _record(dataset: str | DatasetInfo | None, overrides: Mapping[str, Any]) -> DatasetInfo:
     if isinstance(dataset, str):
-        return datasets.INFO[datasets.canonical_name(dataset)]
-    if dataset is not None:
+        dataset = datasets.INFO[datasets.canonical_name(dataset)]
+    name = dataset.name if dataset else None
+    facts: dict[str, Any] = {
+        fact: overrides.get(fact, getattr(dataset, fact, 0) or None)  # 0: the reader tells
+        for fact in ("image_size", "in_channels", "num_classes")
+    }
+    if missing := [fact for fact, value in facts.items() if value is None]:
+        raise ValueError(f"dataset={name} needs {', '.join(missing)} too")
+    if dataset:
         return dataset
-    needed = ("image_size", "in_channels", "num_classes")
-    facts: dict[str, Any] = {name: overrides.get(name) for name in needed}
-    if missing := [name for name, value in facts.items() if value is None]:
-        raise ValueError(f"dataset=None needs {', '.join(missing)} too")
     return DatasetInfo("none", read=_nothing_to_read, provenance="the caller's images", **facts)
 
 

@@ -52,6 +52,8 @@ def test_without_the_preset_of_a_data_set():
         logits, turned = model.double()(x), model(x.rot90(1, (2, 3)))
     assert logits.shape == (1, 5)
     assert (turned - logits).abs().max() < 1e-9 * logits.abs().max()
+    with pytest.raises(ValueError, match="dataset=folder needs image_size, in_channels too"):
+        models.create_model("p4convnet", "folder", num_classes=2)
     with pytest.raises(ValueError, match="dataset=None needs in_channels, num_classes too"):
         models.create_model("p4sa", None, image_size=32)
 
