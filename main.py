@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         config = command_line.parse(arguments)
-        # This and what follows load much, which the lines above need not wait for.
+        # Slow to import, with what follows: --help and a misspelt key are answered before.
         from tqdm.contrib.logging import logging_redirect_tqdm
 
         with logging_redirect_tqdm():  # a line of the log goes above a progress bar

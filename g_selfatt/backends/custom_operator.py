@@ -21,7 +21,7 @@ def operator_inputs(inputs: AttentionInputs) -> tuple[Tensor | float | None, ...
     """The arguments of an operator, with a new seed where there is dropout.
 
     The seed is a tensor on the query's device, drawn from that device's generator, and read by the
-    kernels. A number would be a constant of the graph, and repeat its mask for ever; and a number
+    kernels. A number would be a constant of the graph, with the same mask in every step. A number
     taken from a GPU would make the CPU wait for it. So torch.manual_seed fixes the masks, and so
     does what checkpointing restores.
     """

@@ -38,7 +38,7 @@ def view(tensor: Tensor) -> Image:
 
 @inlined
 def _copy(to, start, source, at, count, factor):
-    """to[start…] = factor · source[at…], count numbers: in registers, the last over the others."""
+    """to[start…] = factor · source[at…], count numbers, in registers; the last two overlap."""
     lanes = BYTES // to.itemsize
     if count < lanes:
         # Slices, since an index that could be negative keeps LLVM from vectorizing.
