@@ -6,6 +6,7 @@ set, which ship inside scikit-learn.
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,16 +98,21 @@ def rot_digits(root: Path, *, download: bool = True) -> Source:
     Returns:
         1,197 training, 300 validation and 300 test images, stratified by class.
     """
-    from sklearn.datasets import load_digits
-
     from g_selfatt.datasets.splits import Source, TensorSplit, stratified
 
     info = INFO["rotDigits"]
-    labels = load_digits().target
-    images = turned_digits(seeded_angles(len(labels)))
+    images, labels = _images_and_labels()
     return Source(
         *(
             TensorSplit.of_arrays(images[part], labels[part], info, Path("rotDigits"))
             for part in stratified(labels, SIZES, SEED)
         )
     )
+
+
+@functools.cache  # 0.3 MB, which take longer to turn than a small network to train on
+def _images_and_labels() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    labels = load_digits().target
+    return turned_digits(seeded_angles(len(labels))), labels
