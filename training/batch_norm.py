@@ -33,7 +33,7 @@ def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 class CPUSyncBatchNorm(_BatchNorm):
-    """nn.BatchNormNd over the batches of all processes, on the CPU.
+    """nn.BatchNormNd over the batches of all processes, on the CPU: one message each way.
 
     Shape: ``(B, C, ...)`` → the same.
     """
@@ -45,13 +45,16 @@ class CPUSyncBatchNorm(_BatchNorm):
         x = input.float()
         dims = [0, *range(2, x.ndim)]
         shape = (1, -1, *[1] * (x.ndim - 2))
-        mine = torch.tensor([x.numel() // x.shape[1]], dtype=x.dtype)
-        count = distributed.total(mine)
-        mean = _Total.apply(x.sum(dims)) / count
-        centred = x - mean.view(shape)
-        variance = _Total.apply(centred.square().sum(dims)) / count  # in two passes: no cancelling
-        self._track(mean.detach(), (variance * count / (count - 1)).detach())
-        y = centred * torch.rsqrt(variance + self.eps).view(shape)
+        count = x.numel() // x.shape[1]  # 0 where this process has no image of the batch
+        mean = x.sum(dims) / max(count, 1)
+        squares = (x - mean.view(shape)).square().sum(dims)  # about its own mean: no cancelling
+        mine = torch.stack([torch.full_like(mean, count), mean, squares])
+        counts, means, squares = _Stack.apply(mine).unbind(1)  # each (processes, C)
+        total = counts.sum(0)
+        mean = (counts * means).sum(0) / total
+        variance = (squares + counts * (means - mean).square()).sum(0) / total
+        self._track(mean.detach(), (variance * total / (total - 1)).detach())
+        y = (x - mean.view(shape)) * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             y = y * self.weight.view(shape) + self.bias.view(shape)
         return y.to(input.dtype)
@@ -68,13 +71,13 @@ class CPUSyncBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance, part)
 
 
-class _Total(torch.autograd.Function):
-    """The sum over the processes; the gradient of each is the sum of the gradients of all."""
+class _Stack(torch.autograd.Function):
+    """The values of all processes; the gradient of each is the sum of those that all have of it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return distributed.total(x)
+        return distributed.stack(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return distributed.total(gradient)
+        return distributed.total(gradient)[distributed.rank()]

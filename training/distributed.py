@@ -137,13 +137,18 @@ def agree(request: int) -> int:
     return int(largest)
 
 
-def total(values: Tensor) -> Tensor:
-    """The sum over the processes, added up in the same order in each, so the same to the bit."""
+def stack(values: Tensor) -> Tensor:
+    """The values of all processes, in their order: ``(...)`` → ``(processes, ...)``."""
     if size() == 1:
-        return values
+        return values[None]
     parts = [torch.empty_like(values) for _ in range(size())]
     dist.all_gather(parts, values.contiguous())
-    return torch.stack(parts).sum(dim=0)
+    return torch.stack(parts)
+
+
+def total(values: Tensor) -> Tensor:
+    """The sum over the processes, added up in the same order in each, so the same to the bit."""
+    return stack(values).sum(dim=0)
 
 
 def gather(value: T) -> list[T]:
