@@ -1,4 +1,4 @@
-"""Real runs made small: few images of rotDigits, and a network of a few hundred weights."""
+"""Real runs made small: few images of rotDigits, a network of a few hundred weights, no drawing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from g_selfatt import datasets
 from g_selfatt.models.group_transformer_presets import PRESETS
-from training import command_line, settings
+from training import command_line, confusion, curves, settings
 
 IMAGES = 24
 TINY = {
@@ -22,10 +22,12 @@ TINY = {
 
 
 def make_small(patch: pytest.MonkeyPatch, images: int = IMAGES) -> None:
-    """From now on rotDigits has so few images a split, and so small a network."""
+    """From now on rotDigits has so few images a split, so small a network, and empty pictures."""
     patch.setitem(PRESETS, "rotDigits", PRESETS["rotDigits"] | TINY)
     load = datasets.load
     patch.setattr(datasets, "load", lambda *a, limit, **k: load(*a, limit=limit or images, **k))
+    for picture in (curves, confusion):  # to draw them takes longer than all else of such a run
+        patch.setattr(picture, "draw", lambda path, *_: path.touch())
 
 
 def configuration(save_dir: Path, *overrides: str):

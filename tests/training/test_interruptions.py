@@ -33,6 +33,7 @@ from training.run_folder import (
 )
 
 REPOSITORY = Path(__file__).parents[2]
+DRAW = {picture: picture.draw for picture in (curves, confusion)}
 DROPOUT = ("dropout_att=0.2", "augment=True", "scheduler=one_cycle")
 
 
@@ -237,7 +238,11 @@ def test_the_current_folder_can_be_the_run_folder(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["$x^^y$", os.fsdecode(b"\xff\xfe")], ids=["formula", "bytes"])
-def test_any_name_of_a_folder_is_trained_to_the_end(run, tmp_path, name, capsys, request):
+def test_any_name_of_a_folder_is_trained_to_the_end(
+    run, tmp_path, name, capsys, request, monkeypatch
+):
+    for picture, draw in DRAW.items():
+        monkeypatch.setattr(picture, "draw", draw)
     # pytest-xdist cannot send such characters: they are not logged, and what is printed is read.
     logging.disable(logging.CRITICAL)
     request.addfinalizer(lambda: logging.disable(logging.NOTSET))
