@@ -1,7 +1,6 @@
 """The rules of the house: what may import what, and that the library needs nothing else."""
 
 import ast
-import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -100,26 +99,8 @@ def test_the_layers_need_torch_alone():
     }
 
 
-def test_library_and_models_import_without_torchvision():
-    program = (
-        "import sys; sys.modules['torchvision'] = None\n"
-        "import models, datasets, training\n"
-        "datasets.load('rotDigits')\n"
-    )
-    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
-
-
 def test_files_are_short():
     for path in REPOSITORY.rglob("*.py"):
         inside = path.relative_to(REPOSITORY).parts[0]
         if inside in OURS or path.parent == REPOSITORY:
             assert len(path.read_text().splitlines()) <= 300, path
-
-
-def test_the_library_imports_and_runs_without_numba():
-    program = (
-        "import sys; sys.modules['numba'] = None; sys.modules['llvmlite'] = None\n"
-        "import torch, models\n"
-        "models.create_model('p4sa', 'rotDigits')(torch.zeros(1, 1, 12, 12)).sum().backward()\n"
-    )
-    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)

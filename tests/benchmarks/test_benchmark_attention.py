@@ -7,13 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import attention
+from benchmarks import attention, rates
 from benchmarks.attention import CASES, case, figures
 from benchmarks.contenders import HERE, Contender, Measurement, Worker, measure, read
 from benchmarks.worker import NetworkStep
 from g_selfatt.nn.self_attention import SelfAttention
 
 TINY = case("p4sa", "rotDigits", 2)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The name of a case of milliseconds; the rates come from small products and copies."""
+    monkeypatch.setitem(CASES["cpu"], "tiny", TINY)
+    monkeypatch.setitem(rates.SIDE, "cpu", 256)
+    monkeypatch.setitem(rates.COPIED, "cpu", 2**20)
+    monkeypatch.setattr(rates, "CHANNELS", 32)
+    return "tiny"
 
 
 @pytest.fixture
@@ -29,10 +39,9 @@ def checkout(tmp_path):
     return folder
 
 
-def test_a_tiny_case_from_end_to_end(capsys, tmp_path, monkeypatch):
-    monkeypatch.setitem(CASES["cpu"], "tiny", TINY)
+def test_a_tiny_case_from_end_to_end(capsys, tmp_path, tiny):
     file = tmp_path / "figures.json"
-    arguments = ["--case", "tiny", "--threads=1", "--repeats=1", f"--json={file}"]
+    arguments = ["--case", tiny, "--threads=1", "--repeats=1", f"--json={file}"]
     assert attention.main(arguments) == 0
     result = json.loads(file.read_text())
     assert set(result) == {"machine", "rates", "repeats", "cases"}
@@ -158,9 +167,8 @@ def test_a_mistake_ends_in_one_line(arguments, capsys):
     assert printed.err.count("\n") == 1
 
 
-def test_a_backend_that_cannot_run_ends_in_one_line(monkeypatch, capsys):
-    monkeypatch.setitem(CASES["cpu"], "tiny", TINY)
-    assert attention.main(["--case", "tiny", "--backend", "fast", "--threads=1"]) == 2
+def test_a_backend_that_cannot_run_ends_in_one_line(tiny, capsys):
+    assert attention.main(["--case", tiny, "--backend", "fast", "--threads=1"]) == 2
     assert "unknown backend 'fast'" in capsys.readouterr().err
 
 

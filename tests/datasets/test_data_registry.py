@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from g_selfatt import datasets
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 def test_names():
@@ -73,24 +67,3 @@ def test_impossible_arguments_are_refused(one_line):
     with pytest.raises(ValueError) as caught:
         datasets.load("rotDigits", limit=0)
     one_line(caught.value, "limit", "0")
-
-
-WITHOUT_TORCHVISION = """
-import sys
-sys.modules["torchvision"] = None  # importing it now fails
-from g_selfatt import datasets
-datasets.load("rotDigits")
-for name in ("CIFAR10", "MNIST"):
-    try:
-        datasets.load(name)
-    except datasets.DataError as error:
-        print(error)
-"""
-
-
-def test_only_what_needs_torchvision_asks_for_it():
-    run = [sys.executable, "-c", WITHOUT_TORCHVISION]
-    result = subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    lines = result.stdout.splitlines()
-    assert [line.split(" needs ")[0] for line in lines] == ["CIFAR10", "MNIST"]
-    assert all("pip install torchvision" in line for line in lines)

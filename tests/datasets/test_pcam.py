@@ -53,11 +53,6 @@ def root(tmp_path):
     return tmp_path / "data"
 
 
-def command(*arguments) -> subprocess.CompletedProcess:
-    run = [sys.executable, "-m", "g_selfatt.datasets.pcam", *map(str, arguments)]
-    return subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True)
-
-
 def check_same(root: Path, arrays) -> None:
     splits = datasets.load("pcam", root)
     for split, name in (
@@ -75,9 +70,9 @@ def check_same(root: Path, arrays) -> None:
             assert label == labels[index]
 
 
-def test_command_builds_the_folders_pixel_for_pixel(source, root, arrays):
-    result = command("--source", source, "--root", root)
-    assert (result.returncode, result.stderr) == (0, "")
+def test_command_builds_the_folders_pixel_for_pixel(source, root, arrays, capsys):
+    assert main(["--source", str(source), "--root", str(root)]) == 0
+    assert capsys.readouterr().err == ""
     check_same(root, arrays)
     names = {str(path.relative_to(root)) for path in root.glob("*/*/*")}
     assert names == {f"PCam/{split}/{name}" for split in SHARES for name in ("no_tumor", "tumor")}
@@ -188,7 +183,9 @@ def test_damage_inside_a_file_leaves_no_half_built_split(source, root, capsys, o
 
 
 def test_exit_code_of_the_command(tmp_path):
-    missing = command("--source", tmp_path / "nowhere", "--root", tmp_path / "data")
+    command = [sys.executable, "-m", "g_selfatt.datasets.pcam"]
+    command += ["--source", str(tmp_path / "nowhere"), "--root", str(tmp_path / "data")]
+    missing = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert missing.returncode == 2
     assert missing.stderr.startswith("error: ")
     assert missing.stderr.count("\n") == 1

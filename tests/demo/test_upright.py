@@ -9,6 +9,7 @@ from PIL import Image
 from demo import upright
 from demo.figures import upright as picture
 from g_selfatt import models
+from g_selfatt.datasets.rot_digits import SIZES
 from runs import results
 
 
@@ -21,19 +22,17 @@ def test_right_answers_are_counted_at_every_angle():
     assert upright.count_right(torch.nn.Flatten(), images, labels) == [3, 1]
 
 
-def test_a_network_of_p4_is_right_at_every_quarter_turn_or_never():
+def test_a_network_of_p4_is_right_at_every_quarter_turn_or_never(monkeypatch):
+    monkeypatch.setattr(upright, "STEP", 45)
     network = models.create_model("p4convnet", "uprightDigits")
-    counts = upright.count_right(network, *(x[::9] if x.ndim > 1 else x for x in IMAGES))
+    counts = upright.count_right(network, *upright.turned_images())
     assert len(counts) == 8 and counts[::2] == [counts[0]] * 4
-
-
-IMAGES = upright.turned_images()
 
 
 def test_the_kept_figures_are_those_of_p4():
     kept = json.loads(picture.FIGURES.read_text())
     assert list(kept["right"]) == list(picture.NETWORKS)
-    assert kept["images"] == IMAGES[0].shape[1]
+    assert kept["images"] == SIZES[2]
     for name in kept["right"]:
         right = np.array(kept["right"][name])
         quarters = right.reshape(len(right), 4, -1)

@@ -108,26 +108,6 @@ def test_signatures_are_those_of_the_networks():
     ]
 
 
-WITHOUT = """
-import sys
-sys.modules["huggingface_hub"] = None  # importing it now fails
-from g_selfatt import models
-network = models.create_model("p4sa", "rotDigits", pretrained=True)
-for method in (network.save_pretrained, network.push_to_hub, models.CNN.from_pretrained):
-    try:
-        method("folder")
-    except ImportError as error:
-        print(error)
-"""
-
-
-def test_all_else_works_without_huggingface_hub():
-    run = [sys.executable, "-c", WITHOUT]
-    result = subprocess.run(run, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    lines = result.stdout.splitlines()
-    assert len(lines) == 3 and all("huggingface_hub" in line for line in lines)
-
-
 def test_torch_hub_beside_packages_of_the_same_names(tmp_path):
     """`datasets` is Hugging Face's name too, and many programs have a `models`."""
     for name in ("models", "datasets"):

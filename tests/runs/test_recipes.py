@@ -15,7 +15,7 @@ from torchvision.datasets import CIFAR10
 import main
 from g_selfatt import datasets
 from runs.results import recipes
-from training import command_line, settings
+from training import command_line, confusion, curves, settings
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "runs" / "README.md").read_text()
@@ -86,7 +86,9 @@ def test_the_rows_of_the_paper_are_all_there():
 
 
 @pytest.mark.parametrize("recipe", [*RECIPES, *WRITTEN_OUT])
-def test_recipe(recipe, data_dir, capsys):
+def test_recipe(recipe, data_dir, capsys, monkeypatch):
+    for picture in (curves, confusion):  # to draw them takes longer than most of the runs
+        monkeypatch.setattr(picture, "draw", lambda *_: None)
     arguments = [*shlex.split(recipe), "--config.smoke=True", f"--config.data_dir={data_dir}"]
     assert main.main(arguments) == 0
     assert re.search(r"test accuracy: .*\(\d of 2 images\)", capsys.readouterr().out)

@@ -64,7 +64,7 @@ def at_step(monkeypatch):
 
 def test_twenty_kills_change_nothing():
     command = [sys.executable, "-m", "tests.training.kills", "--kills=20"]
-    command += ["--config.model=z2sa", "--config.backend=reference"]
+    command += ["--config.model=z2sa", "--config.patch_size=3", "--config.backend=reference"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

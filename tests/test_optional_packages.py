@@ -1,0 +1,36 @@
+"""What works without the optional packages, in a process that has none of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+PROGRAM = """
+import sys
+for name in ("numba", "llvmlite", "huggingface_hub", "torchvision"):
+    sys.modules[name] = None  # importing it now fails
+import datasets, models, torch, training
+network = models.create_model("p4sa", "rotDigits", pretrained=True)
+network(torch.zeros(1, 1, 12, 12)).sum().backward()
+for method in (network.save_pretrained, network.push_to_hub, models.CNN.from_pretrained):
+    try:
+        method("folder")
+    except ImportError as error:
+        print(error)
+datasets.load("rotDigits")
+for name in ("CIFAR10", "MNIST"):
+    try:
+        datasets.load(name)
+    except datasets.DataError as error:
+        print(error)
+"""
+
+
+def test_only_what_needs_an_optional_package_asks_for_it():
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *hub, cifar10, mnist = done.stdout.splitlines()
+    assert len(hub) == 3 and all("huggingface_hub" in line for line in hub)
+    for line, name in ((cifar10, "CIFAR10"), (mnist, "MNIST")):
+        assert line.startswith(f"{name} needs ") and "pip install torchvision" in line
