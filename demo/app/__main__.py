@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,10 +39,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("Gradio is missing: pip install -r requirements-app.txt")
     from starlette.middleware import Middleware
 
+    from demo.app.answers import warm_up
     from demo.app.page import build
 
+    page = build()
+    threading.Thread(target=warm_up, daemon=True).start()  # while the browser opens
     try:
-        build().launch(
+        page.launch(
             server_name="127.0.0.1",
             server_port=options.port,
             share=False,

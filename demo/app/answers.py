@@ -107,6 +107,13 @@ def answer(network: nn.Module, pixels: Tensor) -> Tensor:
     return network(_normalize(network, pixels)).softmax(dim=1)
 
 
+def warm_up() -> None:
+    """Answer once with every shipped network: this loads the compiled attention, or compiles it."""
+    for of_dataset in shipped().values():
+        for network in of_dataset.values():
+            answer(network, prepare(Image.new("L", (1, 1)), network))
+
+
 def _normalize(network: nn.Module, pixels: Tensor) -> Tensor:
     mean, std = (torch.tensor(facts(network)[name])[:, None, None] for name in ("mean", "std"))
     return (pixels - mean) / std

@@ -32,8 +32,8 @@ def mark(image: Image.Image, pixel: tuple[int, int], size: int) -> None:
 
 
 def curves(angles: Sequence[int], lines: Mapping[str, Sequence[float]]) -> Figure:
-    """Probabilities over the angle of the image, a line for each name."""
-    figure = Figure(figsize=(11, 2.8), facecolor=style.CARD, layout="constrained")
+    """Probabilities over the angle of the image, a line for each name; read on a phone too."""
+    figure = Figure(figsize=(style.WIDTH, 3.3), facecolor=style.CARD, layout="constrained")
     axis = figure.subplots()
     style.quiet(axis)
     for (name, values), colour, line in zip(
@@ -43,7 +43,7 @@ def curves(angles: Sequence[int], lines: Mapping[str, Sequence[float]]) -> Figur
     axis.set(xlim=(0, 360), ylim=(-0.02, 1.02), xticks=range(0, 361, 45))
     axis.set_xlabel("angle of the image, degrees", fontsize=style.SIZE)
     axis.set_ylabel("probability", fontsize=style.SIZE)
-    figure.legend(loc="outside right upper", fontsize=style.SIZE, frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=style.SIZE, frameon=False)
     return figure
 
 

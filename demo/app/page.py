@@ -188,7 +188,7 @@ def inside_panel(image: gr.State, opened: list[Any]) -> None:
     start = "p4sa of rotMNIST"
     pixel = gr.State((14, 14))
     with gr.Row():
-        name = gr.Dropdown(list(with_attention), value=start, label="Network")
+        name = gr.Dropdown(list(with_attention), value=start, label="Network", min_width=240)
         names = list(answers.attention_layers(with_attention[start]))
         layer = gr.Dropdown(names, value=names[0], label="Layer")
         channel = gr.Number(0, label="Channel of the feature maps", precision=0, minimum=0)

@@ -51,7 +51,8 @@ def page():
             assert all(url.startswith((address, "data:", "blob:")) for url in asked)
     finally:
         server.terminate()
-        server.communicate()
+        said, _ = server.communicate()
+    assert "Exception in thread" not in said
 
 
 def names(page, *expected):
