@@ -64,7 +64,7 @@ def by_class(score: Score, classes: Sequence[str]) -> str:
     rows = [row for row in _by_class(score, classes) if row[2]]
     mean = sum(correct / images for _, correct, images in rows) / len(rows)
     lowest = sorted(rows, key=lambda row: row[1] / row[2])[:_LOWEST]
-    shown = ", ".join(f"{name} {right / images:.1%}" for name, right, images in lowest)
+    shown = ", ".join(f"{name} at {right / images:.1%}" for name, right, images in lowest)
     return f"accuracy by class: lowest {shown}; mean over the classes {mean:.2%}"
 
 

@@ -51,7 +51,7 @@ def test_the_lowest_are_printed():
     x[3] = x[28] = x[29] = x[0]  # both of class3, one of class4
     score = evaluate(nn.Identity(), [(x, torch.arange(25).repeat(2))], OFF, classes=25)
     line = by_class(score, names)
-    assert "lowest class3 0.0%, class4 50.0%, class0 100.0%; mean" in line
+    assert "lowest class3 at 0.0%, class4 at 50.0%, class0 at 100.0%; mean" in line
 
 
 @pytest.mark.parametrize(("classes", "rows"), [(2, 80), (100, 800)])
