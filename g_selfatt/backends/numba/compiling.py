@@ -57,7 +57,7 @@ class _Cache(FunctionCache):
                 self.flush()  # so that what is compiled now can be kept in its place
         if kept is None and not _Cache._compiled:
             _Cache._compiled = True
-            logger.info("compiling the attention (once, about 20 s)…")
+            logger.info("compiling the attention (once, about 40 s)…")
         return kept
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from numba import njit, uint32, uint64
 
 from g_selfatt.backends.numba.compiling import inlined, inner
-from g_selfatt.backends.numba.lanes import counters, full, keep_where, shift_right
+from g_selfatt.backends.numba.lanes import full
+from g_selfatt.backends.numba.masks import counters, reaching, shift_right
 
 
 def steps_of(rate: float) -> int:
@@ -51,8 +52,8 @@ def query_keys(like, seed, row, position):
 
 
 @inlined
-def drop(value, query_key, weight_key, threshold):
-    """The value, or 0 with probability threshold / 2³²; the threshold as `steps_of` rounds it."""
+def kept_mask(query_key, weight_key, threshold):
+    """The mask of the kept lanes; one is dropped with probability threshold / 2³², a `steps_of`."""
     bits = (query_key ^ full(query_key, weight_key)) * full(query_key, uint32(0x21F0AAAD))
     bits = (bits ^ shift_right(bits, 15)) * full(query_key, uint32(0xD35A2D97))
-    return keep_where(bits, threshold, value)
+    return reaching(bits, threshold)

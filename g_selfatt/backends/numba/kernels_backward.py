@@ -5,9 +5,10 @@ D[h,g]       = Σ_{m,o} p·mask·dW                  ds[h,g; m,o] = p·(mask·dW
 dA[g; m,o]   = Σ_h ds        dP[h,g; o] = Σ_m ds        dR[h,g; m] = Σ_o ds
 dq = dA·k + dP·T + dR·E,     dk += dA·q,     dT += dP·q,     dE += dR·q
 
-Registers that each (h, g, m, o) moves: `_share` loads eA, eP, W, dW and stores W, p, p·mask·dW;
-`_score_gradients` loads the last two, dA, dP and stores dA, dP: eight loads and five stores for
-eleven operations, and eight more of the dropout's hash.
+Where the numbers of h and g are even, `pairs` goes over (h, g; m, o), four (h, g) at a time. The
+functions here take one (h, g) at a time, for other groups and where a factor underflows (see
+`factors`): eight loads and five stores of registers for each (h, g, m, o), eleven operations, and
+eight more of the dropout's hash.
 """
 
 from __future__ import annotations
@@ -39,12 +40,11 @@ from g_selfatt.backends.numba.contractions import (
     scatter,
     scatter_table,
 )
-from g_selfatt.backends.numba.dropout import drop, query_keys
+from g_selfatt.backends.numba.dropout import kept_mask, query_keys
 from g_selfatt.backends.numba.factors import compute_factors, normalize
 from g_selfatt.backends.numba.images import read, write
 from g_selfatt.backends.numba.lanes import (
     across,
-    counters,
     full,
     load,
     multiply_add,
@@ -52,6 +52,8 @@ from g_selfatt.backends.numba.lanes import (
     spread,
     store,
 )
+from g_selfatt.backends.numba.masks import counters, masked
+from g_selfatt.backends.numba.pairs import gradients, make_pairs, sums
 
 
 @inner
@@ -82,7 +84,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
             p = load(exp_content, (content, m, o)) * load(exp_position, (row, o)) * r
             kept = p
             if problem.threshold > 0:
-                kept = drop(p, query_key, keys[m * window + ids[o]], threshold)
+                kept = masked(p, kept_mask(query_key, keys[m * window + ids[o]], threshold))
             before = zero
             if g > 0:
                 before = load(weights, (h, m, o))
@@ -189,6 +191,8 @@ def _compile(digest: int) -> Callable:
         d_group = room((outputs, elements, elements, lanes), dtype)  # dR (h, g, m)
         share = room((2, elements, most, lanes), dtype)  # p and p·mask·dW of one (h, g)
         d_vector = room((elements, channels, lanes), dtype)  # dq (g, c)
+        paired = outputs % 2 == 0 and elements % 2 == 0
+        pairs = make_pairs(problem, most, lanes)
         start, end = positions_of(problem, first_block, last_block)
         for unit in range(first_unit, last_unit):
             read_unit(problem, scratch, unit)
@@ -201,25 +205,39 @@ def _compile(digest: int) -> Callable:
                 compute_factors(problem, scratch, position, offsets, rows)
                 copy_block(d_mixed, d_outs, position)
                 correlate(d_weights, d_mixed, scratch.values, blank, positions, offsets)
-                for h in range(outputs):
-                    for g in range(elements):
-                        inner = _share(
-                            problem,
-                            scratch,
-                            share,
-                            weights,
-                            d_weights,
-                            unit,
-                            h,
-                            g,
-                            position,
-                            offsets,
-                            least,
-                        )
-                        if wants_scores:
-                            _score_gradients(
-                                share, inner, d_content, d_position, d_group, h, g, offsets
+                if paired and sums(
+                    problem, scratch, pairs, d_weights, d_group, unit, position, offsets, least
+                ):
+                    gradients(
+                        scratch,
+                        pairs,
+                        weights,
+                        d_weights,
+                        d_content,
+                        d_position,
+                        offsets,
+                        problem.threshold > 0,
+                    )
+                else:
+                    for h in range(outputs):
+                        for g in range(elements):
+                            inner = _share(
+                                problem,
+                                scratch,
+                                share,
+                                weights,
+                                d_weights,
+                                unit,
+                                h,
+                                g,
+                                position,
+                                offsets,
+                                least,
                             )
+                            if wants_scores:
+                                _score_gradients(
+                                    share, inner, d_content, d_position, d_group, h, g, offsets
+                                )
                 if wants_value:
                     scatter(d_values, weights, d_mixed, positions, offsets)
                 if wants_key:

@@ -20,17 +20,17 @@ from g_selfatt.backends.numba.compiling import (
     sources_digest,
 )
 from g_selfatt.backends.numba.contractions import combine
-from g_selfatt.backends.numba.dropout import drop, query_keys
+from g_selfatt.backends.numba.dropout import kept_mask, query_keys
 from g_selfatt.backends.numba.factors import compute_factors, normalize
 from g_selfatt.backends.numba.images import write
 from g_selfatt.backends.numba.lanes import (
-    counters,
     full,
     load,
     multiply_add,
     room,
     store,
 )
+from g_selfatt.backends.numba.masks import counters, masked
 
 
 @inlined
@@ -51,7 +51,7 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
             for o in range(offsets):
                 p = load(exp_content, (content, m, o)) * load(exp_position, (row, o))
                 if problem.threshold > 0:
-                    p = drop(p, query_key, keys[m * window + ids[o]], threshold)
+                    p = masked(p, kept_mask(query_key, keys[m * window + ids[o]], threshold))
                 before = full(here, 0.0)
                 if g > 0:
                     before = load(weights, (h, m, o))

@@ -49,7 +49,7 @@ def lanes_of(array: types.Array) -> Lanes:
     return Lanes(array.dtype, BYTES * 8 // array.dtype.bitwidth)
 
 
-def _splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:
+def splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:
     """All lanes equal to a scalar."""
     single = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
@@ -71,24 +71,50 @@ def call(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
     return builder.call(function, arguments)
 
 
-def _pointer(
-    context: Any, builder: ir.IRBuilder, sig: Any, array: ir.Value, index: ir.Value
+def address(
+    context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, parts: list[ir.Value]
 ) -> ir.Value:
-    """The address of array[index] for a C-contiguous array, without bounds or negative indices.
+    """Where array[parts] of a C-contiguous array lies, without bounds or negative indices.
 
-    An index one shorter than the array's dimensions counts registers: the last dimension is one.
+    One part fewer than the array has dimensions counts registers: the last dimension is one.
     """
-    array_type, index_type = sig.args[:2]
     struct = context.make_array(array_type)(context, builder, array)
     shape = unpack_tuple(builder, struct.shape)
     word = shape[0].type
     flat = word(0)
-    for axis, part in enumerate(unpack_tuple(builder, index)):
-        part = context.cast(builder, part, index_type[axis], types.intp)
+    for axis, part in enumerate(parts):
         flat = builder.add(builder.mul(flat, shape[axis]), part)
-    if len(index_type) == array_type.ndim - 1:
+    if len(parts) == array_type.ndim - 1:
         flat = builder.mul(flat, word(lanes_of(array_type).count))
     return builder.gep(struct.data, [flat])
+
+
+def load_from(builder: ir.IRBuilder, lanes: Lanes, pointer: ir.Value) -> ir.Value:
+    """A register from an address on, which need not be a multiple of its size."""
+    pointer = builder.bitcast(pointer, lanes.ir.as_pointer())
+    return builder.load(pointer, align=lanes.element.bitwidth // 8)
+
+
+def spread_from(builder: ir.IRBuilder, lanes: Lanes, pointer: ir.Value) -> ir.Value:
+    """The one number at an address in every lane."""
+    return splat(builder, builder.load(pointer), lanes.ir)
+
+
+def store_to(builder: ir.IRBuilder, value: ir.Value, lanes: Lanes, pointer: ir.Value) -> None:
+    """Write a register from an address on."""
+    pointer = builder.bitcast(pointer, lanes.ir.as_pointer())
+    builder.store(value, pointer, align=lanes.element.bitwidth // 8)
+
+
+def _address(
+    context: Any, builder: ir.IRBuilder, sig: Any, array: ir.Value, index: ir.Value
+) -> ir.Value:
+    array_type, index_type = sig.args[:2]
+    parts = [
+        context.cast(builder, part, of, types.intp)
+        for part, of in zip(unpack_tuple(builder, index), index_type, strict=True)
+    ]
+    return address(context, builder, array_type, array, parts)
 
 
 @intrinsic
@@ -96,10 +122,7 @@ def load(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
     """A register from ``array[index]`` on."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        pointer = _pointer(context, builder, sig, *args)
-        vector = sig.return_type.ir
-        pointer = builder.bitcast(pointer, vector.as_pointer())
-        return builder.load(pointer, align=sig.return_type.element.bitwidth // 8)
+        return load_from(builder, sig.return_type, _address(context, builder, sig, *args))
 
     return lanes_of(array)(array, index), generate
 
@@ -109,9 +132,8 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> tuple[Any, Call
     """Write a register to ``array[index]`` and the elements that follow."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        pointer = _pointer(context, builder, sig, *args[:2])
-        pointer = builder.bitcast(pointer, args[2].type.as_pointer())
-        builder.store(args[2], pointer, align=sig.args[2].element.bitwidth // 8)
+        pointer = _address(context, builder, sig, *args[:2])
+        store_to(builder, args[2], sig.args[2], pointer)
         return context.get_dummy_value()
 
     return types.void(array, index, value), generate
@@ -122,8 +144,7 @@ def spread(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
     """The one number ``array[index]`` in every lane."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        scalar = builder.load(_pointer(context, builder, sig, *args))
-        return _splat(builder, scalar, sig.return_type.ir)
+        return spread_from(builder, sig.return_type, _address(context, builder, sig, *args))
 
     return lanes_of(array)(array, index), generate
 
@@ -134,7 +155,7 @@ def full(typingctx: Any, like: Any, number: Any) -> tuple[Any, Callable]:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
         scalar = context.cast(builder, args[1], sig.args[1], like.element)
-        return _splat(builder, scalar, like.ir)
+        return splat(builder, scalar, like.ir)
 
     return like(like, number), generate
 
@@ -214,53 +235,6 @@ def inverse(typingctx: Any, value: Any, penalty: Any) -> tuple[Any, Callable]:
         return builder.select(counts, quotient, constant(args[0].type, 0.0))
 
     return value(value, penalty), generate
-
-
-@intrinsic
-def counters(typingctx: Any, like: Any, first: Any) -> tuple[Any, Callable]:
-    """32-bit integers ``first, first + 1, …``, half as many as ``like`` has lanes."""
-    result = Lanes(types.uint32, like.count // 2)
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        scalar = context.cast(builder, args[1], sig.args[1], types.uint32)
-        steps = ir.Constant(result.ir, list(range(result.count)))
-        return builder.add(_splat(builder, scalar, result.ir), steps)
-
-    return result(like, first), generate
-
-
-@intrinsic
-def shift_right(typingctx: Any, value: Any, count: Any) -> tuple[Any, Callable]:
-    """Unsigned shift of 32-bit lanes by the same count."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        scalar = context.cast(builder, args[1], sig.args[1], types.uint32)
-        return builder.lshr(args[0], _splat(builder, scalar, value.ir))
-
-    return value(value, count), generate
-
-
-@intrinsic
-def keep_where(typingctx: Any, bits: Any, least: Any, value: Any) -> tuple[Any, Callable]:
-    """The value in the lanes whose 16 bits reach the high half of ``least``, 0 in the others.
-
-    The high halves of ``bits`` are for the first half of the lanes, the low ones for the second.
-    """
-    both = ir.Constant(ir.VectorType(ir.IntType(32), value.count), list(range(value.count)))
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        high, least, number = args
-        low = builder.shl(high, constant(high.type, 16))
-        # As signed numbers, for which AVX2 has a comparison.
-        least = builder.xor(least, constant(least.type, 2**31))
-        kept = builder.icmp_signed(
-            ">=",
-            builder.shuffle_vector(high, low, both),
-            builder.shuffle_vector(least, least, both),
-        )
-        return builder.select(kept, number, constant(number.type, 0.0))
-
-    return value(bits, least, value), generate
 
 
 _OPERATIONS = {  # floating point, unsigned integer

@@ -1,0 +1,79 @@
+"""Registers of integers, and masks: which lanes of a register count, one bit for each.
+
+Imported on first use only, since it needs Numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from g_selfatt.backends.numba.lanes import Lanes, constant, splat
+
+
+@intrinsic
+def counters(typingctx: Any, like: Any, first: Any) -> tuple[Any, Callable]:
+    """32-bit integers ``first, first + 1, …``, half as many as ``like`` has lanes."""
+    result = Lanes(types.uint32, like.count // 2)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        scalar = context.cast(builder, args[1], sig.args[1], types.uint32)
+        steps = ir.Constant(result.ir, list(range(result.count)))
+        return builder.add(splat(builder, scalar, result.ir), steps)
+
+    return result(like, first), generate
+
+
+@intrinsic
+def shift_right(typingctx: Any, value: Any, count: Any) -> tuple[Any, Callable]:
+    """Unsigned shift of 32-bit lanes by the same count."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        scalar = context.cast(builder, args[1], sig.args[1], types.uint32)
+        return builder.lshr(args[0], splat(builder, scalar, value.ir))
+
+    return value(value, count), generate
+
+
+@intrinsic
+def reaching(typingctx: Any, bits: Any, least: Any) -> tuple[Any, Callable]:
+    """The mask of the lanes whose 16 bits reach the high half of ``least``.
+
+    The high halves of ``bits`` are for the first half of the lanes, the low ones for the second.
+    """
+    lanes = 2 * bits.count
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        both = ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(lanes)))
+        high, least = args
+        low = builder.shl(high, constant(high.type, 16))
+        # As signed numbers, for which AVX2 has a comparison.
+        least = builder.xor(least, constant(least.type, 2**31))
+        kept = builder.icmp_signed(
+            ">=",
+            builder.shuffle_vector(high, low, both),
+            builder.shuffle_vector(least, least, both),
+        )
+        kept = builder.bitcast(kept, ir.IntType(lanes))
+        return kept if lanes == 16 else builder.zext(kept, ir.IntType(16))
+
+    return types.uint16(bits, least), generate
+
+
+@intrinsic
+def masked(typingctx: Any, value: Any, kept: Any) -> tuple[Any, Callable]:
+    """The value in the lanes of the mask, 0 in the others."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        number, bits = args
+        bits = context.cast(builder, bits, sig.args[1], types.uint16)
+        if value.count != 16:
+            bits = builder.trunc(bits, ir.IntType(value.count))
+        chosen = builder.bitcast(bits, ir.VectorType(ir.IntType(1), value.count))
+        return builder.select(chosen, number, constant(number.type, 0.0))
+
+    return value(value, kept), generate

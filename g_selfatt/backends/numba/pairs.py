@@ -1,0 +1,187 @@
+"""The backward's passes over (h, g; m, o), two h and two g at a time.
+
+Four (h, g) share registers of eA and dW, and dP and the sums over o stay in registers; one (h, g)
+alone loads and stores W, dA and dP for every (m, o). Two passes, since the first ds needs D, a sum
+over all (m, o):
+
+    sums       z = Σ_o eP·eA     n = Σ_o mask·eP·eA·dW                         for each (h, g, m)
+               Z = Σ_m eU·z      D = Σ_m eU·n / Z      dR = eU/Z·(n − D·z)
+    gradients  p = eA·eP·eU/Z    ds = p·(mask·dW − D)  W = Σ_g mask·p    dA = Σ_h ds   dP = Σ_m ds
+
+Registers for each (h, g, m, o): `sums` loads two for three operations and eight of the dropout's
+hash, `gradients` loads three and stores one for seven. The masks of the first pass are kept for the
+second. There the offsets are outermost, so that what it touches for an offset stays in the first
+cache: 6 KB for p4.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, uint32
+
+from g_selfatt.backends.numba.compiling import inlined, inner
+from g_selfatt.backends.numba.dropout import kept_mask, query_keys
+from g_selfatt.backends.numba.lanes import (
+    any_below,
+    full,
+    inverse,
+    load,
+    multiply_add,
+    room,
+    store,
+)
+from g_selfatt.backends.numba.masks import counters, masked
+
+
+class Pairs(NamedTuple):
+    """Room for what the second pass needs of the first; the last axis is the lanes."""
+
+    sums: Any  # z and n of four (h, g): (8, |G| of m)
+    coefficient: Any  # eU / Z (|H|, |G| of g, |G| of m)
+    inner: Any  # −D (|H|, |G| of g)
+    kept: Any  # masks, a bit for each lane: (|H|, |G| of g, |G| of m, n), without the last axis
+
+
+@njit
+def make_pairs(problem, most, lanes):
+    """Uninitialized room for blocks with up to ``most`` offsets in sight."""
+    outputs, elements = problem.index.shape[:2]
+    dtype = problem.penalty.dtype
+    return Pairs(
+        room((8, elements, lanes), dtype),
+        room((outputs, elements, elements, lanes), dtype),
+        room((outputs, elements, lanes), dtype),
+        np.empty((outputs, elements, elements, most if problem.threshold > 0 else 0), np.uint16),
+    )
+
+
+@inlined
+def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offsets):
+    """z and n of (h, g), (h, g + 1), (h + 1, g), (h + 1, g + 1), and their masks."""
+    eA, eP, sums, kept = scratch.exp_content, scratch.exp_position, pairs.sums, pairs.kept
+    ids, keys = scratch.ids, problem.weight_keys
+    outputs, elements = problem.index.shape[:2]
+    window = problem.rows.shape[1]
+    here = load(problem.penalty, (position,))
+    zero = full(here, 0.0)
+    drops = problem.threshold > 0
+    threshold = full(counters(here, 0), uint32(problem.threshold))
+    row = (unit * outputs + h) * elements + g
+    q0 = query_keys(here, problem.seed, row, position)
+    q1 = query_keys(here, problem.seed, row + 1, position)
+    q2 = query_keys(here, problem.seed, row + elements, position)
+    q3 = query_keys(here, problem.seed, row + elements + 1, position)
+    row = h * elements + g
+    for m in range(elements):
+        z0, z1, z2, z3 = zero, zero, zero, zero
+        n0, n1, n2, n3 = zero, zero, zero, zero
+        for o in range(offsets):
+            a, b = load(eA, (g, m, o)), load(eA, (g + 1, m, o))
+            p0, p1 = a * load(eP, (row, o)), b * load(eP, (row + 1, o))
+            p2, p3 = a * load(eP, (row + elements, o)), b * load(eP, (row + elements + 1, o))
+            z0, z1, z2, z3 = z0 + p0, z1 + p1, z2 + p2, z3 + p3
+            if drops:
+                key = keys[m * window + ids[o]]
+                k0, k1 = kept_mask(q0, key, threshold), kept_mask(q1, key, threshold)
+                k2, k3 = kept_mask(q2, key, threshold), kept_mask(q3, key, threshold)
+                kept[h, g, m, o], kept[h, g + 1, m, o] = k0, k1
+                kept[h + 1, g, m, o], kept[h + 1, g + 1, m, o] = k2, k3
+                p0, p1, p2, p3 = masked(p0, k0), masked(p1, k1), masked(p2, k2), masked(p3, k3)
+            w, v = load(d_weights, (h, m, o)), load(d_weights, (h + 1, m, o))
+            n0, n1 = multiply_add(p0, w, n0), multiply_add(p1, w, n1)
+            n2, n3 = multiply_add(p2, v, n2), multiply_add(p3, v, n3)
+        store(sums, (0, m), z0)
+        store(sums, (1, m), z1)
+        store(sums, (2, m), z2)
+        store(sums, (3, m), z3)
+        store(sums, (4, m), n0)
+        store(sums, (5, m), n1)
+        store(sums, (6, m), n2)
+        store(sums, (7, m), n3)
+
+
+@inlined
+def _normalize(problem, scratch, pairs, d_group, pair, h, g, here, least):
+    """eU / Z, −D and dR of one of the four; whether its factors have kept their digits."""
+    exp_group, sums, index = scratch.exp_group, pairs.sums, problem.index
+    elements = index.shape[1]
+    total, inner = full(here, 0.0), full(here, 0.0)
+    for m in range(elements):
+        u = load(exp_group, (g, index[h, g, m]))
+        total = multiply_add(u, load(sums, (pair, m)), total)
+        inner = multiply_add(u, load(sums, (pair + 4, m)), inner)
+    inverted = inverse(total, here)
+    inner = full(here, -1.0) * inner * inverted
+    store(pairs.inner, (h, g), inner)
+    for m in range(elements):
+        r = load(exp_group, (g, index[h, g, m])) * inverted
+        store(pairs.coefficient, (h, g, m), r)
+        z, n = load(sums, (pair, m)), load(sums, (pair + 4, m))
+        store(d_group, (h, g, m), r * multiply_add(inner, z, n))
+    return not any_below(total, full(total, least), here)
+
+
+@inner
+def sums(problem, scratch, pairs, d_weights, d_group, unit, position, offsets, least):
+    """The first pass; returns whether all Z have kept their digits."""
+    outputs, elements = problem.index.shape[:2]
+    here = load(problem.penalty, (position,))
+    for h in range(0, outputs, 2):
+        for g in range(0, elements, 2):
+            _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offsets)
+            for pair in range(4):
+                i, j = h + pair // 2, g + pair % 2
+                if not _normalize(problem, scratch, pairs, d_group, pair, i, j, here, least):
+                    return False
+    return True
+
+
+@inner
+def gradients(scratch, pairs, weights, d_weights, d_content, d_position, offsets, drops):
+    """The second pass: W, dA and dP."""
+    eA, eP = scratch.exp_content, scratch.exp_position
+    coefficient, inner, kept = pairs.coefficient, pairs.inner, pairs.kept
+    outputs, elements = coefficient.shape[:2]
+    zero = full(load(inner, (0, 0)), 0.0)
+    for o in range(offsets):
+        for h in range(0, outputs, 2):
+            for g in range(0, elements, 2):
+                row = h * elements + g
+                e0, e1 = load(eP, (row, o)), load(eP, (row + 1, o))
+                e2, e3 = load(eP, (row + elements, o)), load(eP, (row + elements + 1, o))
+                d0, d1 = load(inner, (h, g)), load(inner, (h, g + 1))
+                d2, d3 = load(inner, (h + 1, g)), load(inner, (h + 1, g + 1))
+                t0, t1, t2, t3 = zero, zero, zero, zero
+                for m in range(elements):
+                    a, b = load(eA, (g, m, o)), load(eA, (g + 1, m, o))
+                    p0 = a * e0 * load(coefficient, (h, g, m))
+                    p1 = b * e1 * load(coefficient, (h, g + 1, m))
+                    p2 = a * e2 * load(coefficient, (h + 1, g, m))
+                    p3 = b * e3 * load(coefficient, (h + 1, g + 1, m))
+                    s0, s1, s2, s3 = p0 * d0, p1 * d1, p2 * d2, p3 * d3
+                    if drops:
+                        p0 = masked(p0, kept[h, g, m, o])
+                        p1 = masked(p1, kept[h, g + 1, m, o])
+                        p2 = masked(p2, kept[h + 1, g, m, o])
+                        p3 = masked(p3, kept[h + 1, g + 1, m, o])
+                    w, v = load(d_weights, (h, m, o)), load(d_weights, (h + 1, m, o))
+                    s0, s1 = multiply_add(p0, w, s0), multiply_add(p1, w, s1)
+                    s2, s3 = multiply_add(p2, v, s2), multiply_add(p3, v, s3)
+                    t0, t1, t2, t3 = t0 + s0, t1 + s1, t2 + s2, t3 + s3
+                    w, v, a, b = p0 + p1, p2 + p3, s0 + s2, s1 + s3
+                    if g > 0:
+                        w = w + load(weights, (h, m, o))
+                        v = v + load(weights, (h + 1, m, o))
+                    if h > 0:
+                        a = a + load(d_content, (g, m, o))
+                        b = b + load(d_content, (g + 1, m, o))
+                    store(weights, (h, m, o), w)
+                    store(weights, (h + 1, m, o), v)
+                    store(d_content, (g, m, o), a)
+                    store(d_content, (g + 1, m, o), b)
+                store(d_position, (h, g, o), t0)
+                store(d_position, (h, g + 1, o), t1)
+                store(d_position, (h + 1, g, o), t2)
+                store(d_position, (h + 1, g + 1, o), t3)
