@@ -45,7 +45,6 @@ class _Cache(FunctionCache):
     """Numba's cache of one function, which never fails: what cannot be read is compiled again."""
 
     _told = False  # once in a process, whichever kernel is the first
-    _compiled = False  # as well
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -55,9 +54,10 @@ class _Cache(FunctionCache):
             self._tell("read", error)
             with suppress(OSError):
                 self.flush()  # so that what is compiled now can be kept in its place
-        if kept is None and not _Cache._compiled:
-            _Cache._compiled = True
-            logger.info("compiling the attention (once, about 40 s)…")
+        if kept is None:
+            # One line for each kernel, so that a terminal is never silent for a minute.
+            name = self._py_func.__name__
+            logger.info("compiling the attention's %s (once, about 20 s)…", name)
         return kept
 
     def save_overload(self, sig: Any, data: Any) -> None:
