@@ -1,5 +1,6 @@
 """Trained weights for a configuration: those that are shipped, or those of a run of one's own."""
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -182,7 +183,8 @@ def refuse_contradiction(
     for name, value in there.items():
         here = config.get(name, keys[name].default)
         given = here is not None and here != keys[name].default
-        if given and str(here).lower() != str(value).lower():
+        # In JSON, as the weights have it, where a tuple is a list.
+        if given and json.dumps(here).lower() != json.dumps(value).lower():
             raise ConfigError(f"{name}: got {here!r}, and {source} has {value!r}; leave it out")
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import training
 from g_selfatt import datasets
-from g_selfatt.models import read_metadata
+from g_selfatt.models import list_pretrained, read_metadata
 from training import command_line, job, settings
 from training.errors import ConfigError, Interrupted, WeightsError
 from training.run_folder import METRICS, STATE, WEIGHTS, run_name
@@ -117,6 +117,19 @@ def test_what_contradicts_the_run_in_a_path_is_refused(run, tmp_path):
         run(path, "pretrained=True", "patch_size=5")
     with pytest.raises(WeightsError, match=r"looked for .*absent/weights\.safetensors"):
         run(ONE, f"path={tmp_path / 'absent'}", "pretrained=True")
+
+
+def test_a_tuple_that_the_run_in_a_path_has_too_is_no_contradiction():
+    (weights,) = [w for w in list_pretrained() if w.path.parent.name.startswith("rotDigits-p4conv")]
+    there = ["--config.model=p4convnet", f"--config.path={weights.path.parent}"]
+    there.append("--config.pretrained=True")
+    same, other = (
+        command_line.parse([*there, f"--config.attention_per_stage={tuple_}"])
+        for tuple_ in ("('Off','Off')", "('Off','Local')")
+    )
+    assert settings.resolve(same).attention_per_stage == ("Off", "Off")
+    with pytest.raises(ConfigError, match=r"^attention_per_stage: got \('Off', 'Local'\), and the"):
+        settings.resolve(other)
 
 
 def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, monkeypatch):
