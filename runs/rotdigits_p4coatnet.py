@@ -4,7 +4,7 @@ Row: ours
 Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
     batch 16, 10 epochs, training images turned by any angle
 Command: python main.py --config=runs/rotdigits_p4coatnet.py
-Reached: 95.73 %, mean of five seeds
+Reached: 96.13 %, mean of five seeds
 Cost: 17 seconds of one core of an AMD EPYC
 """
 
