@@ -29,6 +29,7 @@ def test_what_is_shipped():
         ("rotMNIST", "z2sa"),
         ("rotMNIST", "p4sa"),
         ("rotMNIST", "z2cnn"),
+        ("rotMNIST", "p4convnet"),
     }
 
 
@@ -75,7 +76,8 @@ def test_their_metadata_says_what_made_them(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("z2sa", 44_368), ("p4sa", 44_428), ("z2cnn", 21_620)]
+    ("name", "parameters"),
+    [("z2sa", 44_368), ("p4sa", 44_428), ("z2cnn", 21_620), ("p4convnet", 96_598)],
 )
 def test_the_networks_of_rotmnist_load(name, parameters):
     """Evaluating them takes the data; this takes only what is shipped."""
