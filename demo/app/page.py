@@ -20,7 +20,7 @@ from g_selfatt.datasets.errors import one_line
 from training.errors import UserError
 
 EXAMPLE = Path(__file__).parents[1] / "digit.png"
-MOST_NETWORKS = 3  # side by side
+MOST_NETWORKS = 4  # side by side, as many as are shipped for a data set
 HOW = "Draw a digit, upload an image or take the example; then turn it."
 
 

@@ -15,7 +15,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from demo import style
 from demo.app import answers
+from demo.app.page import MOST_NETWORKS
 from g_selfatt.nn import attention_maps
 from training.errors import UserError
 
@@ -74,7 +76,7 @@ def wait_until_gone(page, source):
 
 @in_browser
 def test_it_answers_draws_and_turns(page):
-    names(page, "2", "8", "2")  # of the example; z2sa is wrong
+    names(page, "2", "8", "2", "2")  # of the example; z2sa is wrong
     page.get_by_role("button", name="Brush").first.click()
     box = page.locator("canvas").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -82,16 +84,16 @@ def test_it_answers_draws_and_turns(page):
     page.mouse.down()
     page.mouse.move(x, y + 80, steps=8)
     page.mouse.up()
-    names(page, "1", "1", "1")
+    names(page, "1", "1", "1", "1")
     page.get_by_role("button", name="Take the example").first.click()
-    names(page, "2", "8", "2")
+    names(page, "2", "8", "2", "2")
     angle = page.get_by_label("number input for Angle, degrees counter-clockwise").first
     angle.fill("60")
     angle.press("Enter")
     network = answers.shipped()["rotMNIST"]
     turned = answers.turn(answers.prepare(DIGIT, network["p4sa"]), (60,))
     said = [str(int(answers.answer(n, turned).argmax())) for n in network.values()]
-    assert said != ["2", "8", "2"]
+    assert said != ["2", "8", "2", "2"]
     names(page, *said)
 
 
@@ -191,3 +193,8 @@ def test_no_folder_and_wrong_names_are_mistakes(tmp_path):
         answers.own(str(tmp_path / "none"))
     with pytest.raises(UserError, match="got 1, the network has 10 classes"):
         answers.with_classes(answers.shipped()["rotDigits"]["p4sa"], ["a"])
+
+
+def test_all_networks_that_are_shipped_have_room_and_a_line():
+    most = max(len(of_dataset) for of_dataset in answers.shipped().values())
+    assert most <= min(MOST_NETWORKS, len(style.COLOURS), len(style.LINES))
