@@ -20,7 +20,6 @@ from g_selfatt.datasets.errors import one_line
 from training.errors import UserError
 
 EXAMPLE = Path(__file__).parents[1] / "digit.png"
-MOST_NETWORKS = 4  # side by side, as many as are shipped for a data set
 HOW = "Draw a digit, upload an image or take the example; then turn it."
 
 
@@ -55,6 +54,11 @@ def read_drawing(sketch: dict[str, Any]) -> Image.Image | None:
     return None if grey.getextrema() == (255, 255) else grey
 
 
+def _most_networks() -> int:
+    """How many are side by side: all that are shipped for a data set."""
+    return max(map(len, answers.shipped().values()))
+
+
 def turned(image: Image.Image, degrees: float, networks: dict[str, nn.Module]) -> list[Any]:
     """The turned image, and the answer of each network: class to probability, or no answer."""
     first = next(iter(networks.values()))
@@ -64,7 +68,7 @@ def turned(image: Image.Image, degrees: float, networks: dict[str, nn.Module]) -
         row = answers.answer(network, pixels)[0].tolist()
         named = dict(zip(answers.facts(network)["classes"], row, strict=True))
         labels.append(gr.Label(named, label=name, visible=True))
-    hidden = [gr.Label(visible=False)] * (MOST_NETWORKS - len(labels))
+    hidden = [gr.Label(visible=False)] * (_most_networks() - len(labels))
     return [drawing.grey(pixels[0]), *labels, *hidden]
 
 
@@ -115,7 +119,7 @@ def turning_panel(
         with gr.Column(scale=2), gr.Row():
             labels = [
                 gr.Label(num_top_classes=4, min_width=140, visible=False)
-                for _ in range(MOST_NETWORKS)
+                for _ in range(_most_networks())
             ]
     gr.Markdown("Is the answer the same at every angle?")
     curve = gr.Plot(show_label=False)
