@@ -57,7 +57,7 @@ class _Cache(FunctionCache):
         if kept is None:
             # One line for each kernel, so that a terminal is never silent for a minute.
             name = self._py_func.__name__
-            logger.info("compiling the attention's %s (once, about 20 s)…", name)
+            logger.info("compiling the attention's %s (once, about 30 s)…", name)
         return kept
 
     def save_overload(self, sig: Any, data: Any) -> None:

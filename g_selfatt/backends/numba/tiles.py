@@ -171,7 +171,7 @@ def tiled(body: Callable) -> Callable:
     four, two, one = (_strip(rows, body) for rows in (4, 2, 1))
 
     @inlined
-    def product(rows, columns, *arguments):
+    def tiles(rows, columns, *arguments):
         row = 0
         while row + 4 <= rows:
             four(row, columns, arguments)
@@ -182,4 +182,4 @@ def tiled(body: Callable) -> Callable:
         if row < rows:
             one(row, columns, arguments)
 
-    return product
+    return tiles
