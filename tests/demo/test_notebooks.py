@@ -1,5 +1,9 @@
 """The notebooks of demo/ run, and what they show is asserted in them."""
 
+import json
+import subprocess
+import sys
+from operator import attrgetter
 from pathlib import Path
 
 import nbformat
@@ -23,27 +27,19 @@ NAMES = {
     "your_own_group",
     "z2",
 }
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+IN_JUPYTER = "mz2_local"
+stem = attrgetter("stem")
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=stem)
 
 
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory):
-    """A folder of kernels whose python3 is the interpreter that runs the tests."""
-    folder = tmp_path_factory.mktemp("jupyter")
-    write_kernel_spec(folder / "kernels" / "python3")
-    return folder
-
-
-@pytest.fixture
-def execute(kernels, monkeypatch):
-    """Run a notebook, which is not saved, in a working directory; raises with the failing cell."""
-    monkeypatch.setenv("JUPYTER_PATH", str(kernels))
-
-    def run(notebook, folder):
-        resources = {"metadata": {"path": str(folder)}}
-        NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
-
-    return run
+def server():
+    """A process that runs notebooks, from its root, as a terminal in the repository would."""
+    command = [sys.executable, "-m", "tests.demo.notebook_server"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as process:
+        yield process
+        process.stdin.close()
 
 
 def read(path):
@@ -58,14 +54,20 @@ def test_all_notebooks_are_there():
     assert {path.stem for path in NOTEBOOKS} == NAMES
 
 
-@each_notebook
-def test_notebook_runs_from_its_folder(path, execute):
-    execute(read(path), path.parent)
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem != IN_JUPYTER], ids=stem)
+def test_notebook_runs_from_its_folder(path, server, tmp_path):
+    log = tmp_path / "log.txt"
+    print(json.dumps([str(path), str(path.parent), str(log)]), file=server.stdin, flush=True)
+    assert server.stdout.readline() == "0\n", log.read_text()
 
 
-def test_notebook_runs_from_the_root_of_the_repository(execute):
+def test_notebook_runs_in_jupyter_from_the_root_of_the_repository(tmp_path, monkeypatch):
     """One stands for all: `test_notebook_was_saved_executed` says that they find modules alike."""
-    execute(read(REPOSITORY / "demo" / "mz2_local.ipynb"), REPOSITORY)
+    write_kernel_spec(tmp_path / "kernels" / "python3")  # the interpreter that runs the tests
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    notebook = read(REPOSITORY / "demo" / f"{IN_JUPYTER}.ipynb")
+    resources = {"metadata": {"path": str(REPOSITORY)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
 
 
 @each_notebook
