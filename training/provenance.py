@@ -10,17 +10,23 @@ from typing import Any
 import torch
 from ml_collections import ConfigDict
 
+# What runs write into the checkout is no change of the code that made them.
+_CODE = (":/", ":(top,exclude)results", ":(top,exclude)saved")
+
 
 def git_revision() -> str:
-    """The commit of this code, with `-dirty` where tracked files differ from it, or `unknown`."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    """The commit of this code, with `-dirty` where its tracked files differ, or `unknown`."""
     try:
-        described = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return "unknown"
-    return described.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def describe(

@@ -30,11 +30,16 @@ def test_outside_a_repository_the_revision_is_unknown(repository):
 def test_the_revision_is_the_commit_and_says_when_the_code_differs(repository):
     git(repository, "init")
     (repository / "code.py").write_text("x = 1\n")
+    for folder in ("results", "saved"):
+        (repository / folder).mkdir()
+        (repository / folder / "seed0.json").write_text("{}")
     git(repository, "add", ".")
     git(repository, "commit", "-m", "first")
     commit = git(repository, "rev-parse", "HEAD")
     git(repository, "tag", "-a", "v1", "-m", "a tag does not replace the commit")
     (repository / "saved.txt").touch()  # an untracked file is no change of the code
+    for folder in ("results", "saved"):  # what a run writes is none either
+        (repository / folder / "seed0.json").write_text("{1: 1}")
     assert provenance.git_revision() == commit
     (repository / "code.py").write_text("x = 2\n")
     assert provenance.git_revision() == f"{commit}-dirty"
