@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from g_selfatt.datasets import DataError, Loader
 from training import distributed
 from training.errors import NonFiniteLoss
 from training.evaluation import Score, evaluate
+from training.moving_average import moving_average
 from training.precision import Precision
 from training.progress import Pace, Progress, summary
 from training.seeding import random_state, set_random_state
@@ -44,8 +45,8 @@ class Trainer:
         epochs: of the whole run.
         label_smoothing: share of each label spread over all classes, in [0, 1).
         clip_grad_norm: largest norm of the gradient of a step; 0 for any.
-        ema_decay: decay of the moving average of the weights, which is then what is evaluated and
-            kept; 0 for none.
+        ema_decay: decay of the moving average of the weights, and of the statistics of BatchNorm,
+            which is then what is evaluated and kept; 0 for none.
         part: the part of the model that is trained, the rest of it as in evaluation; None for all.
 
     Attributes:
@@ -82,7 +83,7 @@ class Trainer:
         self.clip_grad_norm = clip_grad_norm
         self.average: AveragedModel | None = None
         if ema_decay:
-            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+            self.average = moving_average(model, ema_decay)
         self.replica = distributed.replicate(model)
         self.progress = self._new_epoch()
         self.history: list[dict[str, Any]] = []

@@ -136,6 +136,23 @@ def test_the_average_is_exponential_and_is_what_is_evaluated_and_kept():
     assert not torch.allclose(kept, model.layer.weight)
 
 
+def test_the_statistics_of_batch_norm_are_averaged_and_indices_are_not():
+    model, means = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(144), nn.Linear(144, 10)), []
+    model.register_buffer("index", torch.arange(1000))
+    averaging = trainer(model, epochs=2, ema_decay=0.999)
+    averaging.optimizer.register_step_post_hook(
+        lambda *_: means.append(model[1].running_mean.clone())
+    )
+    averaging.fit(lambda _: None)
+    expected = means[0]
+    for mean in means[1:]:
+        expected = 0.999 * expected + 0.001 * mean
+    average = averaging.evaluated
+    torch.testing.assert_close(average[1].running_mean, expected)
+    assert average[1].num_batches_tracked == model[1].num_batches_tracked == len(means)
+    assert torch.equal(average.index, model.index)
+
+
 def test_the_schedule_moves_with_every_step():
     rows = []
     trainer(Linear(), epochs=20, scheduler="linear_warmup_cosine", lr=0.3).fit(rows.append)
