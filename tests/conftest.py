@@ -5,15 +5,25 @@ import os
 # One thread for each worker of pytest-xdist and for the programs that a test starts; before torch.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 import triton_interpreter  # noqa: F401  before any test, whose imports may import Triton
 
-from g_selfatt import datasets, models
+from g_selfatt import datasets, models, nn
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_sessionstart():
+    """Two workers of pytest-xdist compile the kernels of a dtype each, so that none waits."""
+    dtypes = {"gw0": torch.float32, "gw1": torch.float64}
+    dtype = dtypes.get(os.environ.get("PYTEST_XDIST_WORKER"))
+    if dtype and find_spec("numba"):
+        layer = nn.LiftLocalSelfAttention("p4", 1, 3, 1, 1, 3, backend="numba", dtype=dtype)
+        layer(torch.zeros(1, 1, 4, 4, dtype=dtype)).sum().backward()
 
 
 @pytest.fixture(autouse=True)

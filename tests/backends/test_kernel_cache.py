@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import resource
+from contextlib import suppress
+from threading import BrokenBarrierError
 
 import numba
 import pytest
@@ -70,10 +72,22 @@ def test_a_cache_that_cannot_be_written_is_no_error_and_said_once(folder, caplog
     assert not [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
 
 
-def compile_together(folder, barrier, arguments, misses):
-    """The work of one process: compile for each argument, once all processes are ready."""
+def compile_together(folder, barrier, saving, arguments, misses):
+    """The work of one process: compile for each argument, once all processes are ready.
+
+    Where all of them can be saving at once, they do it at the same moment.
+    """
     numba.config.CACHE_DIR = folder
     kernel = compiling.compile_kernel(double)
+    file = kernel._cache._cache_file
+    save_index = file._save_index
+
+    def save_index_together(overloads):
+        with suppress(BrokenBarrierError):
+            saving.wait(timeout=1)
+        save_index(overloads)
+
+    file._save_index = save_index_together
     barrier.wait()
     assert [kernel(argument) for argument in arguments] == [2 * argument for argument in arguments]
     misses.put(sum(kernel.stats.cache_misses.values()))
@@ -83,9 +97,10 @@ def test_processes_compile_each_kernel_once_and_load_the_right_one(folder):
     """Both begin at the same moment, with signatures of their own or in the opposite order."""
     orders = [[21.5, 3, 2j], [2j, 3, 21.5]]
     context = multiprocessing.get_context("spawn")
-    barrier, misses = context.Barrier(len(orders)), context.Queue()
+    barrier, saving = (context.Barrier(len(orders)) for _ in range(2))
+    misses = context.Queue()
     processes = [
-        context.Process(target=compile_together, args=(str(folder), barrier, order, misses))
+        context.Process(target=compile_together, args=(str(folder), barrier, saving, order, misses))
         for order in orders
     ]
     for process in processes:

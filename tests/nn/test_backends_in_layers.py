@@ -64,9 +64,10 @@ def error(got, expected):
 @pytest.mark.parametrize("group", ["z2", "mz2", "p4", "p8m"])
 @pytest.mark.parametrize("kind", LAYERS)
 def test_outputs_and_the_gradients_of_all_weights(backend, kind, group):
+    size = (4, 5) if group == "p8m" else (6, 7)  # its scores grow with the cube of 16 elements
     rounding = []
     for seed in range(3):
-        layer, x = make(kind, group, seed=seed), signal(kind, group)
+        layer, x = make(kind, group, seed=seed), signal(kind, group, size)
         double = make(kind, group, seed=seed).double()
         expected = outputs_and_gradients(double, x.double(), "reference")
         assert error(outputs_and_gradients(double, x.double(), backend), expected) < 1e-10

@@ -4,17 +4,17 @@ Numba's cache notices a change of the file that a cached function is in, not of 
 functions it calls; it does tell apart closures over different values. So a kernel's entry point is
 a closure over the checksum of them all.
 
-Numba reads and writes its cache without a lock: two processes that compile one kernel for two
-dtypes at the same time can write both to the same file. So a kernel is compiled by one process at a
-time; the others wait and load what it compiled.
+Numba reads and writes its cache without a lock: two processes that save one kernel for two dtypes
+at the same time can write both to the same file. So one process saves at a time. And one compiles a
+kernel for a dtype; the others wait and load what it compiled.
 """
 
 from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,21 +62,28 @@ class _Cache(FunctionCache):
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
-            super().save_overload(sig, data)
+            with self._alone("save"):
+                super().save_overload(sig, data)
         except Exception as error:
             self._tell("written", error)
 
     def locked(self, compile: Callable) -> Callable:
-        """The function, which runs in one process at a time."""
+        """The function, which runs in one process at a time for each signature."""
 
         def locked(signature: Any) -> Any:
-            with ExitStack() as held:
-                with suppress(OSError, NotImplementedError):  # a folder without locks: as before
-                    self._impl.locator.ensure_cache_path()
-                    held.enter_context(FileLock(f"{self._cache_file._index_path}.lock"))
+            with self._alone(f"{zlib.crc32(str(signature).encode()):x}"):
                 return compile(signature)
 
         return locked
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Hold one of the kernel's locks, so that no other process does."""
+        with ExitStack() as held:
+            with suppress(OSError, NotImplementedError):  # a folder without locks: not alone
+                self._impl.locator.ensure_cache_path()
+                held.enter_context(FileLock(f"{self._cache_file._index_path}.{name}.lock"))
+            yield
 
     def _tell(self, what: str, error: Exception) -> None:
         if not _Cache._told:
