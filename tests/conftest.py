@@ -22,7 +22,7 @@ def pytest_sessionstart():
     dtypes = {"gw0": torch.float32, "gw1": torch.float64}
     dtype = dtypes.get(os.environ.get("PYTEST_XDIST_WORKER"))
     if dtype and find_spec("numba"):
-        layer = nn.LiftLocalSelfAttention("p4", 1, 3, 1, 1, 3, backend="numba", dtype=dtype)
+        layer = nn.LiftLocalSelfAttention("p4", 1, 2, 1, 1, 3, backend="numba", dtype=dtype)
         layer(torch.zeros(1, 1, 4, 4, dtype=dtype)).sum().backward()
 
 
