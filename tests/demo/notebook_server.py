@@ -13,8 +13,7 @@ import traceback
 import nbformat
 import torch._dynamo  # noqa: F401  an optimizer imports it at its first step
 from IPython.core.interactiveshell import InteractiveShell
-from matplotlib_inline.backend_inline import configure_inline_support
-from traitlets.config import Config
+from matplotlib import pyplot
 
 from demo import pictures  # noqa: F401
 from g_selfatt import datasets, models  # noqa: F401
@@ -24,8 +23,9 @@ def execute(path: str, folder: str) -> None:
     """Run the code cells as a kernel does, figures included; the first error is raised."""
     os.chdir(folder)
     sys.path[0] = ""
-    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
-    configure_inline_support(shell, "module://matplotlib_inline.backend_inline")
+    shell = InteractiveShell.instance()
+    shell.history_manager.enabled = False
+    pyplot.switch_backend("module://matplotlib_inline.backend_inline")
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
             shell.run_cell(cell.source).raise_error()
