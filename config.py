@@ -129,7 +129,6 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "the sign of a coordinate; above 0: biases U(-1, 1), last layer scaled by this",
             before=0.0,
         ),
-        not_negative("classifier_init_scale", 1.0, "factor on the last layer's initial weights"),
         Key(
             "group_encoding",
             str,

@@ -1,9 +1,9 @@
 """z2sa on rotMNIST by the recipe of rotmnist_p4sa_long.
 
 Row: Romero & Cordonnier (2021), rotMNIST, z2sa
-Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 14 epochs; BatchNorm, last layer from zero,
-    position MLPs that start spread, label smoothing 0.1, gradients clipped at norm 1, weights
-    averaged (0.999), no dropout, no augmentation
+Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 20 epochs; position MLPs that start spread,
+    label smoothing 0.1, gradients clipped at norm 1, weights averaged (0.999), no dropout, no
+    augmentation
 Command: python main.py --config=runs/rotmnist_z2sa_long.py
 Reached: not run
 Cost: half an hour, one core of an AMD EPYC

@@ -161,7 +161,6 @@ BAD = [
     ("weight_decay=-0.1", "weight_decay", "at least 0"),
     ("whitening_scale=0", "whitening_scale", "above 0"),
     ("position_init_scale=-1", "position_init_scale", "at least 0"),
-    ("classifier_init_scale=-1", "classifier_init_scale", "at least 0"),
     ("label_smoothing=1", "label_smoothing", "[0, 1)"),
     ("ema_decay=1", "ema_decay", "[0, 1)"),
     ("clip_grad_norm=inf", "clip_grad_norm", "a finite number, at least 0"),

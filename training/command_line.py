@@ -134,7 +134,7 @@ def help_text() -> str:
     sections = dict(defaults.SECTIONS)
     sections |= {f"dataset={info.name}": info.keys for info in datasets.INFO.values() if info.keys}
     for section, keys in sections.items():
-        lines += ["", f"{section:<24}{'type':<7}{'default':<16}meaning"]
+        lines += ["", f"{section:<22}{'type':<7}{'default':<16}meaning"]
         for key in keys:
             lines += _row(key, width)
     lines += [
@@ -153,7 +153,7 @@ def _row(key: Key, width: int) -> list[str]:
     default = f"by {key.by}" if key.default is None else str(key.default) or "''"
     named = all(choice in key.meaning for choice in key.choices)
     meaning = key.meaning + ("" if named else f": {', '.join(key.choices)}")
-    head = f"  {key.name:<22}{key.type.__name__:<7}{default:<16}"
+    head = f"  {key.name:<20}{key.type.__name__:<7}{default:<16}"
     return textwrap.wrap(meaning, width, initial_indent=head, subsequent_indent=" " * len(head))
 
 

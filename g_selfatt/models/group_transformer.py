@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from itertools import count
 
-import torch
 from torch import Tensor, nn
 
 from g_selfatt import groups
@@ -71,8 +70,6 @@ class GroupTransformer(HubModule):
         whitening_scale: every convolution starts from N(0, whitening_scale² / fan_in).
         position_init_scale: 0 to start the position MLPs as all other layers, with zero biases;
             otherwise the scale of `PositionMLP.spread`.
-        classifier_init_scale: factor on the initial weights of the last layer; with 0, training
-            starts from logits 0, where a sum over many pixels else starts from large ones.
         spatial_pooling: at the end, ``"sum"`` as in the paper, or ``"mean"``, so that the
             logits are of the same size for images of any size.
         group_encoding, positional_encoding, backend: of the attention layers.
@@ -105,7 +102,6 @@ class GroupTransformer(HubModule):
         whitening_scale: float,
         attention_type: str = "Local",
         position_init_scale: float = 0.0,
-        classifier_init_scale: float = 1.0,
         spatial_pooling: str = "sum",
         group_encoding: str = "equivariant",
         positional_encoding: str = "mlp",
@@ -190,12 +186,8 @@ class GroupTransformer(HubModule):
         )
         self.num_features = channels
         self.whitening_scale = whitening_scale
-        self.classifier_init_scale = classifier_init_scale
         self.transformer.append(self._classifier(num_classes))
         gnn.initialize(self, whitening_scale)
-        with torch.no_grad():
-            for parameter in self.transformer[-1].parameters():
-                parameter.mul_(classifier_init_scale)
         if position_init_scale:
             for module in self.modules():
                 if isinstance(module, PositionMLP):
@@ -212,7 +204,7 @@ class GroupTransformer(HubModule):
             num_classes: number of classes; 0 for none, so that the network gives its features.
         """
         classifier = self._classifier(num_classes)
-        gnn.initialize(classifier, self.whitening_scale * self.classifier_init_scale)
+        gnn.initialize(classifier, self.whitening_scale)
         self.transformer[-1] = classifier.to(next(self.parameters()).device)
 
     def _classifier(self, num_classes: int) -> nn.Module:

@@ -76,18 +76,6 @@ def test_position_mlps_are_spread_where_asked(create):
     assert not any(bias.any() for bias in biases(create("position_init_scale=0")))
 
 
-def test_the_classifier_starts_smaller_where_asked(create):
-    def logits(scale):
-        torch.manual_seed(0)
-        network = create(f"classifier_init_scale={scale}").eval()
-        torch.manual_seed(1)
-        return network(torch.randn(2, 1, 16, 16))
-
-    assert torch.allclose(logits(0.25) * 4, logits(1.0), rtol=1e-4)
-    assert logits(1.0).abs().max() > 0.1
-    assert not logits(0).any()
-
-
 def test_z2cnn_has_no_attention_to_set_up(create):
     assert isinstance(create("model=z2cnn", "dataset=MNIST"), CNN)
 
