@@ -7,7 +7,7 @@ Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 20 epochs; position MLPs 
 Command: python main.py --config=runs/rotmnist_p4sa_long.py
 Published: 97.46 % by the authors, 96.42 % by others with a held-out epoch
 Reached: not run
-Cost: 2 hours, two cores of an AMD EPYC
+Cost: not measured; about 2 hours expected, two cores of an AMD EPYC
 """
 
 from config import get_config as defaults

@@ -6,7 +6,7 @@ Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 20 epochs; position MLPs 
     training images turned by any angle
 Command: python main.py --config=runs/rotmnist_p4sa_long_turned.py
 Reached: not run
-Cost: 2 hours, two cores of an AMD EPYC
+Cost: not measured; about 2 hours expected, two cores of an AMD EPYC
 """
 
 from runs.rotmnist_p4sa_long import get_config as base

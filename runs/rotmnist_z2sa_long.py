@@ -6,7 +6,7 @@ Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 20 epochs; position MLPs 
     augmentation
 Command: python main.py --config=runs/rotmnist_z2sa_long.py
 Reached: not run
-Cost: half an hour, one core of an AMD EPYC
+Cost: not measured; about 50 minutes expected, one core of an AMD EPYC
 """
 
 from runs.rotmnist_p4sa_long import get_config as base
