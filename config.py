@@ -13,6 +13,7 @@ keys that one data set or network has for itself stand in its file. A file of on
 """
 
 import os
+from itertools import pairwise
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -27,7 +28,7 @@ MODELS = tuple(name for _, names in _NETWORKS for name in names)
 
 def _increasing_epochs(steps: tuple) -> bool:
     whole = all(isinstance(step, int) and not isinstance(step, bool) for step in steps)
-    return whole and all(a < b for a, b in zip((0, *steps), steps, strict=False))
+    return whole and all(a < b for a, b in pairwise((0, *steps)))
 
 
 SECTIONS: dict[str, tuple[Key, ...]] = {

@@ -25,7 +25,8 @@ def git_revision() -> str:
 
 
 def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    # Without the optional locks, which would make a `git commit` beside it fail.
+    command = ["git", "--no-optional-locks", "-C", str(Path(__file__).parent), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

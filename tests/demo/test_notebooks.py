@@ -34,7 +34,7 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=stem)
 
 @pytest.fixture(scope="module")
 def server():
-    """A process that runs notebooks, from its root, as a terminal in the repository would."""
+    """The process that runs the notebooks."""
     command = [sys.executable, "-m", "tests.demo.notebook_server"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as process:

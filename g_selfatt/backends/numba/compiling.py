@@ -5,8 +5,8 @@ functions it calls; it does tell apart closures over different values. So a kern
 a closure over the checksum of them all.
 
 Numba reads and writes its cache without a lock: two processes that save one kernel for two dtypes
-at the same time can write both to the same file. So one process saves at a time. And one compiles a
-kernel for a dtype; the others wait and load what it compiled.
+at the same time can write both to the same file. So one process at a time reads or writes the files
+of a kernel. One compiles it for a dtype, and the others wait and load what it compiled.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ class _Cache(FunctionCache):
     _told = False  # once in a process, whichever kernel is the first
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            kept = super().load_overload(sig, target_context)
-        except Exception as error:  # unpickling a damaged file raises anything
-            kept = None
-            self._tell("read", error)
-            with suppress(OSError):
-                self.flush()  # so that what is compiled now can be kept in its place
+        """What is kept for a signature, or None."""
+        with self._alone("files"):
+            try:
+                kept = super().load_overload(sig, target_context)
+            except Exception as error:  # unpickling a damaged file raises anything
+                kept = None
+                self._tell("read", error)
+                with suppress(OSError):
+                    self.flush()  # so that what is compiled now can be kept in its place
         if kept is None:
             # One line for each kernel, so that a terminal is never silent for a minute.
             name = self._py_func.__name__
@@ -61,8 +63,9 @@ class _Cache(FunctionCache):
         return kept
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled for a signature, where there is room."""
         try:
-            with self._alone("save"):
+            with self._alone("files"):
                 super().save_overload(sig, data)
         except Exception as error:
             self._tell("written", error)
