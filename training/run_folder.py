@@ -37,7 +37,7 @@ NOT_IDENTITY = {
 }  # fmt: skip
 # Younger than the first runs: part of the identity only with other values than these, so that the
 # names of earlier runs stay.
-_YOUNGER = {"weights": "", "freeze": "none", "spatial_pooling": "sum"}
+_YOUNGER = {"weights": "", "freeze": "none", "spatial_pooling": "sum", "locality_init": 0.0}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:

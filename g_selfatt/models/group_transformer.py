@@ -12,11 +12,12 @@ from g_selfatt import groups
 from g_selfatt import nn as gnn
 from g_selfatt.functional import REDUCTIONS, invariant_pooling
 from g_selfatt.functional.tracing import is_traced
-from g_selfatt.models.group_transformer_presets import preset
+from g_selfatt.models.group_transformer_presets import KEYS, preset
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
 from g_selfatt.models.stages import build_stages, odd_before_pooling, sides_of
 from g_selfatt.nn.positional_encoding import PositionMLP
+from g_selfatt.nn.self_attention import SelfAttention
 
 ATTENTION_TYPES = ("Local", "Global")
 
@@ -33,6 +34,7 @@ ATTENTION_TYPES = ("Local", "Global")
         "p8msa": "p8m",
     },
     arguments=preset,
+    keys=KEYS,
 )
 class GroupTransformer(HubModule):
     """Lifting, blocks of attention with max-pooling between them, and an invariant classifier.
@@ -70,6 +72,8 @@ class GroupTransformer(HubModule):
         whitening_scale: every convolution starts from N(0, whitening_scale² / fan_in).
         position_init_scale: 0 to start the position MLPs as all other layers, with zero biases;
             otherwise the scale of `PositionMLP.spread`.
+        locality_init: 0 to start the heads all alike, as in the paper; otherwise the strength of
+            `localize_heads`, for every attention layer; the position MLPs are then spread too.
         spatial_pooling: at the end, ``"sum"`` as in the paper, or ``"mean"``, so that the
             logits are of the same size for images of any size.
         group_encoding, positional_encoding, backend: of the attention layers.
@@ -102,6 +106,7 @@ class GroupTransformer(HubModule):
         whitening_scale: float,
         attention_type: str = "Local",
         position_init_scale: float = 0.0,
+        locality_init: float = 0.0,
         spatial_pooling: str = "sum",
         group_encoding: str = "equivariant",
         positional_encoding: str = "mlp",
@@ -188,10 +193,14 @@ class GroupTransformer(HubModule):
         self.whitening_scale = whitening_scale
         self.transformer.append(self._classifier(num_classes))
         gnn.initialize(self, whitening_scale)
-        if position_init_scale:
+        if position_init_scale or locality_init:
             for module in self.modules():
                 if isinstance(module, PositionMLP):
-                    module.spread(position_init_scale)
+                    module.spread(position_init_scale or 1.0)
+        if locality_init:
+            for module in self.modules():
+                if isinstance(module, SelfAttention):
+                    gnn.localize_heads(module, locality_init)
 
     def get_classifier(self) -> nn.Module:
         """The last layer."""

@@ -1,10 +1,11 @@
-"""The architectures of the GSA-Nets, by data set."""
+"""The architectures of the GSA-Nets, by data set, and the key that only they have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from g_selfatt.config_keys import not_negative
 from g_selfatt.datasets import DatasetInfo
 from g_selfatt.models.stages import sides_of
 
@@ -18,6 +19,7 @@ _COMMON: dict[str, Any] = {
     "dropout_rate_after_maxpooling": 0.0,
     "whitening_scale": 1.41421356,  # √2, to the digits of the released command lines
     "position_init_scale": 0.0,
+    "locality_init": 0.0,
     "normalize_between_layers": False,
     "maxpool_after_last_block": False,
     "expansion_per_block": 1,
@@ -38,6 +40,7 @@ _ROTDIGITS = _COMMON | {
     "whitening_scale": 0.3,
     "norm_type": "BatchNorm",
     "position_init_scale": 10.0,
+    "locality_init": 1.0,
     # In ten epochs, dropout only slows these networks down: they end with fewer images right.
     "attention_dropout_rate": 0.0,
     "value_dropout_rate": 0.0,
@@ -87,3 +90,14 @@ def preset(info: DatasetInfo) -> Mapping[str, Any]:
         "crop_per_layer": 0,
         "normalize_between_layers": True,
     }
+
+
+KEYS = (
+    not_negative(
+        "locality_init",
+        None,
+        "initial heads: 0: all alike, as in the paper; above 0: each a Gaussian around an offset "
+        "of its own, of this inverse variance in pixels^-2",
+        before=0.0,
+    ),
+)

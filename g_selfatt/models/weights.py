@@ -34,7 +34,8 @@ SHIPPED = "shipped.txt"
 # where it computes.
 FREE_ARGUMENTS = {
     "input_dropout_rate", "attention_dropout_rate", "value_dropout_rate", "dropout_rate",
-    "dropout_rate_after_maxpooling", "whitening_scale", "position_init_scale", "backend",
+    "dropout_rate_after_maxpooling", "whitening_scale", "position_init_scale", "locality_init",
+    "backend",
 }  # fmt: skip
 # Keys of the configuration that files without a record of their network have, as arguments.
 _OLD_KEYS = {

@@ -19,6 +19,7 @@ from g_selfatt.nn.elementary import (
     choose,
     initialize,
 )
+from g_selfatt.nn.locality import head_offsets, localize_heads
 from g_selfatt.nn.pooling import AvgPool, GroupPool, MaxPool, Restrict
 from g_selfatt.nn.self_attention import POSITIONAL_ENCODINGS, AttentionOptions
 from g_selfatt.nn.transformer_block import TransformerBlock
@@ -46,6 +47,8 @@ __all__ = [
     "attention_maps",
     "checkpointed",
     "choose",
+    "head_offsets",
     "initialize",
+    "localize_heads",
     "set_grad_checkpointing",
 ]

@@ -50,10 +50,14 @@ class PositionMLP(nn.Sequential):
         # As linear maps of rows, not as convolutions of N images of one pixel: 1.4 to 4 times
         # faster on a CPU.
         layers: list[Any] = list(self)
-        first, norm, swish, last = layers[0], layers[1].layer_norm, layers[2], layers[3]
+        last = layers[3]
+        return F.linear(self._hidden(x), last.weight.flatten(1), last.bias)[..., None, None]
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        layers: list[Any] = list(self)
+        first, norm, swish = layers[0], layers[1].layer_norm, layers[2]
         hidden = F.linear(x.flatten(1), first.weight.flatten(1), first.bias)
-        hidden = swish(F.layer_norm(hidden, hidden.shape[1:], norm.weight, norm.bias, norm.eps))
-        return F.linear(hidden, last.weight.flatten(1), last.bias)[..., None, None]
+        return swish(F.layer_norm(hidden, hidden.shape[1:], norm.weight, norm.bias, norm.eps))
 
     @torch.no_grad()
     def spread(self, scale: float) -> None:
@@ -64,6 +68,22 @@ class PositionMLP(nn.Sequential):
         """
         nn.init.uniform_(self.get_parameter("0.bias"), -1.0, 1.0)
         self.get_parameter("3.weight").mul_(scale)
+
+    @torch.no_grad()
+    def fit(self, coordinates: Tensor, targets: Tensor) -> None:
+        """Set the first outputs of the last layer, by least squares; the others stay.
+
+        Args:
+            coordinates: ``(N,)``.
+            targets: ``(N, n)``, the first n outputs at these coordinates.
+        """
+        weight, bias = self.get_parameter("3.weight"), self.get_parameter("3.bias")
+        hidden = self._hidden(coordinates.to(weight)[:, None]).double()
+        hidden = torch.cat([hidden, torch.ones_like(hidden[:, :1])], dim=1)
+        solution = torch.linalg.pinv(hidden) @ targets.to(hidden)
+        fitted = targets.shape[1]
+        weight[:fitted].copy_(solution[:-1].T[..., None, None])
+        bias[:fitted].copy_(solution[-1])
 
 
 def encode_by_mlp(

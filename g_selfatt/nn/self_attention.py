@@ -105,15 +105,15 @@ class SelfAttention(nn.Module):
         self.group_encoding = group_encoding
         self.positional_encoding = positional_encoding
         self.backend = backend
-        channels = _channels_per_coordinate(mid_channels, self.lifting)
+        self.channels_per_coordinate = _channels_per_coordinate(mid_channels, self.lifting)
         factory: _Factory = {"device": device, "dtype": dtype}
         self.row_embedding, self.col_embedding = (
-            self._make_position_embedding(channels, factory) for _ in range(2)
+            self._make_position_embedding(factory) for _ in range(2)
         )
         self._tables = TableCache()
         if group_encoding is not None:
             self.group_embedding = nn.Embedding(
-                group.num_elements, mid_channels - 2 * channels, **factory
+                group.num_elements, mid_channels - 2 * self.channels_per_coordinate, **factory
             )
             # Not persistent: it follows from the group and the name, and is no part of the weights.
             self.register_buffer("group_index", None, persistent=False)
@@ -217,7 +217,8 @@ class SelfAttention(nn.Module):
         size = numbers * x.shape[-2] * x.shape[-1] * x.itemsize
         return max(torch.get_num_threads() * PROJECTED_BYTES // max(size, 1), 1)
 
-    def _make_position_embedding(self, channels: int, factory: _Factory) -> nn.Module:
+    def _make_position_embedding(self, factory: _Factory) -> nn.Module:
+        channels = self.channels_per_coordinate
         if self.positional_encoding == "mlp":
             return PositionMLP(channels, **factory)
         if self.positional_encoding == "table":

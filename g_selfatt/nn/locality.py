@@ -1,0 +1,71 @@
+"""Attention that starts as a convolution: every head looks at an offset of its own.
+
+A head's score of the offset δ is ⟨q, ROW(row h·δ)⟩ + ⟨q, COL(col h·δ)⟩ + …, over √C. Let the first
+two outputs of ROW and of COL be the square of the coordinate and the coordinate, in pixels, and let
+the bias of the query be √C·λ·(−½, Δ) there. Then the score is
+
+    −λ/2 · |h·δ − Δ|² + a constant,
+
+a Gaussian around the offset Δ of the head, turned by h as the filter of a group convolution is. All
+of it are initial values of parameters that the layer has: nothing is added, everything is learned,
+and the layer is equivariant as before. That attention can express convolution in this way was shown
+by Cordonnier et al. (2020, "On the Relationship between Self-Attention and Convolutional Layers",
+Theorem 1); d'Ascoli et al. (2021, "ConViT", equation 6) start transformers so.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from g_selfatt.nn.positional_encoding import PositionMLP
+from g_selfatt.nn.self_attention import SelfAttention
+
+
+def head_offsets(num_heads: int) -> Tensor:
+    """The offsets Δ (row, column) in pixels, ``(num_heads, 2)``: a square grid around the query.
+
+    The heads of 9 are a filter of 3×3, those of 4 one of 2×2 at half pixels. Where the number is no
+    square, the offsets farthest from the query are left out.
+    """
+    side = math.isqrt(num_heads - 1) + 1
+    axis = torch.arange(side, dtype=torch.float64) - (side - 1) / 2
+    grid = torch.cartesian_prod(axis, axis)
+    nearest = grid.square().sum(1).argsort(stable=True)[:num_heads]
+    return grid[nearest.sort().values]
+
+
+@torch.no_grad()
+def localize_heads(layer: SelfAttention, strength: float) -> None:
+    """Start the heads of an attention layer as Gaussians around `head_offsets`, in place.
+
+    Position MLPs must have been spread (`PositionMLP.spread`): with zero biases they see only the
+    sign of a coordinate.
+
+    Args:
+        layer: any of the four attention layers, of at least two channels a coordinate.
+        strength: λ, the inverse variance of the Gaussians in pixels⁻².
+
+    Raises:
+        ValueError: a head has a single channel for each coordinate.
+    """
+    channels = layer.channels_per_coordinate
+    if channels < 2:
+        raise ValueError(
+            f"heads that start at offsets need 2 channels for each coordinate; heads of "
+            f"{layer.mid_channels} channels have {channels}"
+        )
+    reach = layer.neighbourhood.reach
+    pixels = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    targets = torch.stack([pixels.square(), pixels], dim=1)
+    scale = strength * layer.in_channels**0.5
+    bias = layer.query.get_parameter("bias").view(layer.mid_channels, layer.num_heads)
+    for axis, embedding in enumerate((layer.row_embedding, layer.col_embedding)):
+        if isinstance(embedding, PositionMLP):
+            embedding.fit(pixels / max(reach, 1), targets)
+        else:
+            embedding.get_parameter("weight")[:, :2].copy_(targets)
+        bias[axis * channels].fill_(-scale / 2)
+        bias[axis * channels + 1].copy_(scale * head_offsets(layer.num_heads)[:, axis])
