@@ -20,18 +20,19 @@ import math
 import torch
 from torch import Tensor
 
+from g_selfatt.functional import acted_offsets
 from g_selfatt.nn.positional_encoding import PositionMLP
 from g_selfatt.nn.self_attention import SelfAttention
 
 
 def head_offsets(num_heads: int) -> Tensor:
-    """The offsets Δ (row, column) in pixels, ``(num_heads, 2)``: a square grid around the query.
+    """The offsets Δ (row, column) in pixels, ``(num_heads, 2)``: a grid over −1 … 1.
 
-    The heads of 9 are a filter of 3×3, those of 4 one of 2×2 at half pixels. Where the number is no
-    square, the offsets farthest from the query are left out.
+    9 heads are a filter of 3×3, 4 heads its corners. Where the number is no square, the offsets
+    farthest from the query are left out.
     """
     side = math.isqrt(num_heads - 1) + 1
-    axis = torch.arange(side, dtype=torch.float64) - (side - 1) / 2
+    axis = torch.linspace(-1, 1, side, dtype=torch.float64) if side > 1 else torch.zeros(1).double()
     grid = torch.cartesian_prod(axis, axis)
     nearest = grid.square().sum(1).argsort(stable=True)[:num_heads]
     return grid[nearest.sort().values]
@@ -58,11 +59,13 @@ def localize_heads(layer: SelfAttention, strength: float) -> None:
             f"{layer.mid_channels} channels have {channels}"
         )
     reach = layer.neighbourhood.reach
-    pixels = torch.arange(-reach, reach + 1, dtype=torch.float64)
-    targets = torch.stack([pixels.square(), pixels], dim=1)
-    scale = strength * layer.in_channels**0.5
     bias = layer.query.get_parameter("bias").view(layer.mid_channels, layer.num_heads)
+    scale = strength * layer.in_channels**0.5
+    window = (2 * reach + 1, 2 * reach + 1)
+    offsets = acted_offsets(layer.group, window, 1, torch.float64, bias.device)
     for axis, embedding in enumerate((layer.row_embedding, layer.col_embedding)):
+        pixels = offsets[:, axis].unique()  # −reach … reach, and what lies between under p8
+        targets = torch.stack([pixels.square(), pixels], dim=1)
         if isinstance(embedding, PositionMLP):
             embedding.fit(pixels / max(reach, 1), targets)
         else:

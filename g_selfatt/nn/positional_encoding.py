@@ -73,6 +73,8 @@ class PositionMLP(nn.Sequential):
     def fit(self, coordinates: Tensor, targets: Tensor) -> None:
         """Set the first outputs of the last layer, by least squares; the others stay.
 
+        Exact for 17 coordinates or fewer, as many as there are hidden channels and a bias.
+
         Args:
             coordinates: ``(N,)``.
             targets: ``(N, n)``, the first n outputs at these coordinates.

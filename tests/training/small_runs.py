@@ -18,6 +18,7 @@ TINY = {
     "crop_per_layer": (3,),
     "norm_type": "LayerNorm",
     "position_init_scale": 0.0,
+    "locality_init": 0.0,
 }
 
 

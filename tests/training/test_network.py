@@ -10,6 +10,7 @@ from torch import nn
 
 from g_selfatt.datasets import INFO
 from g_selfatt.models import CNN
+from g_selfatt.models.group_transformer_presets import PRESETS
 from g_selfatt.nn import Swish
 from training.network import compile_network, create_network
 from training.precision import Precision
@@ -74,6 +75,15 @@ def test_position_mlps_are_spread_where_asked(create):
     assert len(spread) == 4  # rows and columns of two layers
     assert all(bias.any() for bias in spread)
     assert not any(bias.any() for bias in biases(create("position_init_scale=0")))
+
+
+def test_heads_start_at_offsets_where_asked(create, monkeypatch):
+    monkeypatch.setitem(PRESETS["rotDigits"], "num_channels", 12)  # 2 channels a coordinate
+    for strength in (0.0, 2.0):
+        for layer in attention(create(f"locality_init={strength}")):
+            bias = layer.query.bias.view(layer.mid_channels, layer.num_heads)
+            expected = -strength / 2 * layer.in_channels**0.5
+            assert torch.allclose(bias[0], torch.tensor(expected))
 
 
 def test_z2cnn_has_no_attention_to_set_up(create):

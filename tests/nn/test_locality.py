@@ -1,0 +1,83 @@
+"""Heads that start at offsets of their own: their attention is the Gaussian that is promised."""
+
+import pytest
+import torch
+
+from g_selfatt import groups, nn
+from g_selfatt.functional import acted_offsets
+from g_selfatt.nn.positional_encoding import PositionMLP
+
+LAYERS = {
+    "lift_local": (nn.LiftLocalSelfAttention, 5, "mlp"),
+    "lift_global": (nn.LiftSelfAttention, 5, "mlp"),
+    "group_local": (nn.GroupLocalSelfAttention, 5, "mlp"),
+    "group_global": (nn.GroupSelfAttention, 5, "mlp"),
+    "table": (nn.GroupLocalSelfAttention, 5, "table"),
+}
+
+
+def localized(kind, group, heads, strength):
+    """A layer that sees no content, only positions."""
+    layer, extent, encoding = LAYERS[kind]
+    layer = layer(group, 3, 8, 4, heads, extent, positional_encoding=encoding).double()
+    for module in layer.modules():
+        if isinstance(module, PositionMLP):
+            module.spread(10.0)
+    with torch.no_grad():
+        for projection in (layer.query, layer.key):
+            projection.weight.zero_()
+            projection.bias.zero_()
+    nn.localize_heads(layer, strength)
+    return layer
+
+
+def gaussians(group, heads, strength, window):
+    """|G|·softmax over the window of −λ/2 |h·δ − Δ|², ``(heads, |H|, keys)``, written out."""
+    offsets = acted_offsets(group, window, 1, torch.float64, torch.device("cpu"))
+    offsets = offsets.flatten(2).transpose(1, 2)  # (|H|, keys, 2)
+    distances = offsets[None] - nn.head_offsets(heads)[:, None, None]
+    return (-strength / 2 * distances.square().sum(-1)).softmax(-1)
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0])
+@pytest.mark.parametrize("group", ["z2", "p4", "p4m", "p8"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_attention_starts_as_gaussians_turned_by_the_group(kind, group, strength):
+    group = groups.get(group)
+    if kind == "table" and group.name == "p8":
+        pytest.skip("a table holds whole pixels only")
+    layer = localized(kind, group, 9, strength)
+    elements = [] if layer.lifting else [group.num_elements]
+    _, attention = layer(torch.randn(1, 3, *elements, 5, 5).double(), return_attention=True)
+    central = attention[0, :, :, 2, 2]  # sees the whole window
+    order = 1 if layer.lifting else group.num_elements
+    expected = order * gaussians(group, 9, strength, (5, 5))
+    # 16 hidden channels and a bias fit 17 coordinates exactly; eighth turns of 9 pixels have 41.
+    exact = layer.neighbourhood.reach == 2 or group.name != "p8"
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if exact else {"rtol": 0.01, "atol": 0.01}
+    torch.testing.assert_close(central, expected, **tolerance)
+
+
+def test_the_offsets_of_the_heads():
+    assert nn.head_offsets(1).tolist() == [[0, 0]]
+    assert nn.head_offsets(4).tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    nine = [[row, column] for row in (-1, 0, 1) for column in (-1, 0, 1)]
+    assert nn.head_offsets(9).tolist() == nine
+    assert sorted(nn.head_offsets(5).square().sum(1).tolist()) == [0, 1, 1, 1, 1]
+
+
+def test_only_the_first_outputs_of_a_position_mlp_are_fitted():
+    mlp = PositionMLP(3).double()
+    mlp.spread(10.0)
+    weight, bias = (parameter.detach().clone() for parameter in mlp[3].parameters())
+    coordinates = torch.linspace(-1, 1, 5).double()
+    mlp.fit(coordinates, coordinates[:, None] ** 3)
+    outputs = mlp(coordinates.view(-1, 1, 1, 1)).flatten(1)
+    torch.testing.assert_close(outputs[:, 0], coordinates**3, rtol=1e-6, atol=1e-6)
+    assert torch.equal(mlp[3].weight[1:], weight[1:]) and torch.equal(mlp[3].bias[1:], bias[1:])
+
+
+def test_a_head_too_narrow_for_it_is_named():
+    layer = nn.GroupLocalSelfAttention("p4", 3, 5, 4, 2, 5)
+    with pytest.raises(ValueError, match=r"2 channels for each coordinate; heads of 5 channels"):
+        nn.localize_heads(layer, 1.0)
