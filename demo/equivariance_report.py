@@ -1,7 +1,7 @@
 """Measure how equivariant a whole network is, layer by layer and at every angle.
 
     python -m demo.equivariance_report --model p4sa --out report/
-    python -m demo.equivariance_report --weights saved/rotDigits-p4sa-local5-seed0-70b467a6
+    python -m demo.equivariance_report --weights saved/rotDigits-p4sa-local5-seed0-0a670760
 
 Prints a table and writes report.json into the folder. The same weights are measured under several
 group encodings: ours beside that of the released code, unless ``--group_encoding`` names others.

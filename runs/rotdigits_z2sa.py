@@ -1,11 +1,11 @@
 """z2sa on rotDigits: the baseline without rotations.
 
 Row: ours
-Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 10 epochs; BatchNorm, position MLPs that
-    start spread
+Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 10 epochs; BatchNorm, heads that start at
+    offsets of their own
 Command: python main.py --config=runs/rotdigits_z2sa.py
-Reached: 82.00 %, mean of five seeds
-Cost: half a minute, one core of an AMD EPYC
+Reached: 82.47 %, mean of five seeds
+Cost: 20 seconds, one core of an AMD EPYC
 """
 
 from config import get_config as defaults

@@ -107,7 +107,7 @@ def test_of_two_that_fit_the_first_line_is_taken():
 
 
 def test_they_bring_what_their_images_need():
-    assert models.create_model("rotDigits-p4sa-local5-seed0-70b467a6", pretrained=True).group.name
+    assert models.create_model("rotDigits-p4sa-local5-seed0-0a670760", pretrained=True).group.name
     config = models.create_model("P4SA", "rotdigits", pretrained=True).pretrained_config
     assert (config["image_size"], config["in_channels"], config["num_classes"]) == (12, 1, 10)
     assert (config["mean"], config["std"]) == ((0.1733,), (0.3009,))

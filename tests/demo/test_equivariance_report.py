@@ -10,7 +10,7 @@ from demo.equivariance_report import main
 from g_selfatt import datasets, models
 from g_selfatt.testing import equivariance_error
 
-RUN = models.weights.SAVED / "rotDigits-p4sa-local5-seed0-70b467a6"
+RUN = models.weights.SAVED / "rotDigits-p4sa-local5-seed0-0a670760"
 
 
 def run(folder, *arguments):
