@@ -19,7 +19,7 @@ from g_selfatt.nn.elementary import (
     choose,
     initialize,
 )
-from g_selfatt.nn.locality import head_offsets, localize_heads
+from g_selfatt.nn.locality import localize_heads
 from g_selfatt.nn.pooling import AvgPool, GroupPool, MaxPool, Restrict
 from g_selfatt.nn.self_attention import POSITIONAL_ENCODINGS, AttentionOptions
 from g_selfatt.nn.transformer_block import TransformerBlock
@@ -47,7 +47,6 @@ __all__ = [
     "attention_maps",
     "checkpointed",
     "choose",
-    "head_offsets",
     "initialize",
     "localize_heads",
     "set_grad_checkpointing",

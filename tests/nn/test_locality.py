@@ -5,6 +5,7 @@ import torch
 
 from g_selfatt import groups, nn
 from g_selfatt.functional import acted_offsets
+from g_selfatt.nn.locality import head_offsets
 from g_selfatt.nn.positional_encoding import PositionMLP
 
 LAYERS = {
@@ -35,7 +36,7 @@ def gaussians(group, heads, strength, window):
     """|G|·softmax over the window of −λ/2 |h·δ − Δ|², ``(heads, |H|, keys)``, written out."""
     offsets = acted_offsets(group, window, 1, torch.float64, torch.device("cpu"))
     offsets = offsets.flatten(2).transpose(1, 2)  # (|H|, keys, 2)
-    distances = offsets[None] - nn.head_offsets(heads)[:, None, None]
+    distances = offsets[None] - head_offsets(heads)[:, None, None]
     return (-strength / 2 * distances.square().sum(-1)).softmax(-1)
 
 
@@ -59,11 +60,11 @@ def test_attention_starts_as_gaussians_turned_by_the_group(kind, group, strength
 
 
 def test_the_offsets_of_the_heads():
-    assert nn.head_offsets(1).tolist() == [[0, 0]]
-    assert nn.head_offsets(4).tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    assert head_offsets(1).tolist() == [[0, 0]]
+    assert head_offsets(4).tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
     nine = [[row, column] for row in (-1, 0, 1) for column in (-1, 0, 1)]
-    assert nn.head_offsets(9).tolist() == nine
-    assert sorted(nn.head_offsets(5).square().sum(1).tolist()) == [0, 1, 1, 1, 1]
+    assert head_offsets(9).tolist() == nine
+    assert sorted(head_offsets(5).square().sum(1).tolist()) == [0, 1, 1, 1, 1]
 
 
 def test_only_the_first_outputs_of_a_position_mlp_are_fitted():
