@@ -28,8 +28,9 @@ from ml_collections import ConfigDict
 from g_selfatt.models import Weights
 from runs import results
 from training import command_line
-from training.errors import ConfigError, ExpectedStop
+from training.errors import ConfigError, ExpectedStop, Termination
 from training.run_folder import differences, identity
+from training.stopping import RaiseOnTermination
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,15 +58,19 @@ def main(arguments: Sequence[str]) -> int:
         return stop.exit_code
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.parallel)))
     # spawn: the threads of torch do not survive a fork
-    with ProcessPoolExecutor(options.parallel, multiprocessing.get_context("spawn")) as pool:
+    processes = ProcessPoolExecutor(options.parallel, multiprocessing.get_context("spawn"))
+    with processes as pool, RaiseOnTermination():
         futures = [pool.submit(run, *one, options.again, options.results) for one in todo]
         try:
             codes = [_report(future.result()) for future in as_completed(futures)]
         except (KeyboardInterrupt, BrokenProcessPool) as error:
+            if isinstance(error, Termination):  # sent to this process alone, Ctrl-C to all
+                for process in multiprocessing.active_children():
+                    process.terminate()
             pool.shutdown(wait=True, cancel_futures=True)
             what = "interrupted" if isinstance(error, KeyboardInterrupt) else "a run was killed"
             print(f"{what}: the same command goes on", file=sys.stderr)
-            return 130
+            return 143 if isinstance(error, Termination) else 130
     return max(codes, default=0)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -82,6 +86,31 @@ def test_a_file_of_ones_own_in_a_process_of_its_own(tmp_path):
     [run] = results.read(str(file), folder)
     assert (run["recipe"], run["seed"], run["test_images"]) == (str(file), 0, 300)
     assert results.path_of(str(file), 0, folder) == folder / "mine" / "seed0.json"
+
+
+WAITS = """
+import multiprocessing, os, signal
+from config import get_config
+
+if multiprocessing.parent_process():
+    with open({fifo!r}, "w") as fifo:
+        fifo.write(str(os.getpid()))
+    signal.pause()
+"""
+
+
+def test_sigterm_stops_the_runs_too(tmp_path):
+    file, fifo = tmp_path / "mine.py", tmp_path / "fifo"
+    file.write_text(WAITS.format(fifo=str(fifo)))
+    os.mkfifo(fifo)
+    command = [sys.executable, "-m", "runs.sweep", str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sweeper:
+        run = int(fifo.read_text())  # returns when the run has begun
+        sweeper.send_signal(signal.SIGTERM)
+        assert sweeper.communicate(timeout=60)[1] == "interrupted: the same command goes on\n"
+    assert sweeper.returncode == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(run, 0)
 
 
 def test_mistakes_are_one_line(small, capsys):
