@@ -18,6 +18,7 @@ from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination,
 from training.evaluation import Score
 from training.experiment import SMOKE_IMAGES, Experiment
 from training.figures import by_class, figures, say, summary, test, write_pictures, write_rows
+from training.keys_taken import unused_keys
 from training.optimizers import create_optimizer
 from training.provenance import describe, git_revision
 from training.run_folder import (
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 def run(config: ConfigDict) -> dict[str, Any]:
     """Train or evaluate; see `training.run`, which main.py calls."""
+    for name in unused_keys(config):
+        logger.warning("%s: %s takes no such key, so it changes nothing", name, config.model)
     device = distributed.device_here(choose_device(config.device))
     keep_freed_memory()
     with distributed.processes(device):

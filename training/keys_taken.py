@@ -44,3 +44,14 @@ def network_keys(config: Mapping[str, Any]) -> list[Key]:
 
     entry = models.model_entry(config["model"])
     return [key for key in SECTIONS["The network"] if entry.takes(key.keyword)] + [*entry.keys]
+
+
+def unused_keys(config: Mapping[str, Any]) -> list[str]:
+    """The names of the keys that are given and that the network of a configuration does not take.
+
+    Args:
+        config: whose model is registered.
+    """
+    taken = {key.name for key in network_keys(config)}
+    others = [key for key in SECTIONS["The network"] if key.name not in taken]
+    return [key.name for key in others if config[key.name] not in (None, key.default)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import training
 from g_selfatt.datasets import INFO
 from g_selfatt.models import CNN
 from g_selfatt.models.group_transformer_presets import PRESETS
@@ -107,3 +108,10 @@ def test_a_compiled_network_gives_the_same_numbers_and_the_same_checkpoint():
     for ours, other in zip(compiled.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, other.grad)
     assert compiled.state_dict().keys() == network.state_dict().keys()
+
+
+def test_keys_that_the_network_does_not_take_are_named(configure, caplog):
+    given = ("position_init_scale=3", "whitening_scale=1", "norm_type=LayerNorm", "smoke=True")
+    training.run(configure("model=p4convnet", *given))
+    names = [record.args[0] for record in caplog.records if "takes no such key" in record.message]
+    assert names == ["whitening_scale", "position_init_scale"]
