@@ -118,7 +118,7 @@ def turning_panel(
             shown = gr.Image(label="The network sees", interactive=False, height=300, buttons=[])
         with gr.Column(scale=2), gr.Row():
             labels = [
-                gr.Label(num_top_classes=4, min_width=140, visible=False)
+                gr.Label(num_top_classes=4, min_width=115, visible=False)
                 for _ in range(_most_networks())
             ]
     gr.Markdown("Is the answer the same at every angle?")
