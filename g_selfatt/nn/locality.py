@@ -62,7 +62,7 @@ def localize_heads(layer: SelfAttention, strength: float) -> None:
     bias = layer.query.get_parameter("bias").view(layer.mid_channels, layer.num_heads)
     scale = strength * layer.in_channels**0.5
     window = (2 * reach + 1, 2 * reach + 1)
-    offsets = acted_offsets(layer.group, window, 1, torch.float64, bias.device)
+    offsets = acted_offsets(layer.group, window, 1, torch.float64, torch.device("cpu"))
     for axis, embedding in enumerate((layer.row_embedding, layer.col_embedding)):
         pixels = offsets[:, axis].unique()  # −reach … reach, and what lies between under p8
         targets = torch.stack([pixels.square(), pixels], dim=1)

@@ -82,3 +82,9 @@ def test_a_head_too_narrow_for_it_is_named():
     layer = nn.GroupLocalSelfAttention("p4", 3, 5, 4, 2, 5)
     with pytest.raises(ValueError, match=r"2 channels for each coordinate; heads of 5 channels"):
         nn.localize_heads(layer, 1.0)
+
+
+def test_a_layer_on_the_meta_device_stays_there():
+    layer = nn.GroupLocalSelfAttention("p8", 3, 8, 4, 4, 5, device="meta")
+    nn.localize_heads(layer, 1.0)
+    assert layer.query.bias.is_meta and layer.row_embedding[3].weight.is_meta
