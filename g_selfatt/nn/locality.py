@@ -6,11 +6,12 @@ the bias of the query be √C·λ·(−½, Δ) there. Then the score is
 
     −λ/2 · |h·δ − Δ|² + a constant,
 
-a Gaussian around the offset Δ of the head, turned by h as the filter of a group convolution is. All
-of it are initial values of parameters that the layer has: nothing is added, everything is learned,
-and the layer is equivariant as before. That attention can express convolution in this way was shown
-by Cordonnier et al. (2020, "On the Relationship between Self-Attention and Convolutional Layers",
-Theorem 1); d'Ascoli et al. (2021, "ConViT", equation 6) start transformers so.
+a Gaussian around the offset Δ of the head, turned by h as the filter of a group convolution is. A
+head with a single channel for each coordinate has only the term λ·⟨h·δ, Δ⟩, which leans that way.
+All of it are initial values of parameters that the layer has: nothing is added, everything is
+learned, and the layer is equivariant as before. That attention can express convolution in this way
+was shown by Cordonnier et al. (2020, "On the Relationship between Self-Attention and Convolutional
+Layers", Theorem 1); d'Ascoli et al. (2021, "ConViT", equation 6) start transformers so.
 """
 
 from __future__ import annotations
@@ -46,29 +47,23 @@ def localize_heads(layer: SelfAttention, strength: float) -> None:
     sign of a coordinate.
 
     Args:
-        layer: any of the four attention layers, of at least two channels a coordinate.
+        layer: any of the four attention layers.
         strength: λ, the inverse variance of the Gaussians in pixels⁻².
-
-    Raises:
-        ValueError: a head has a single channel for each coordinate.
     """
     channels = layer.channels_per_coordinate
-    if channels < 2:
-        raise ValueError(
-            f"heads that start at offsets need 2 channels for each coordinate; heads of "
-            f"{layer.mid_channels} channels have {channels}"
-        )
     reach = layer.neighbourhood.reach
-    bias = layer.query.get_parameter("bias").view(layer.mid_channels, layer.num_heads)
-    scale = strength * layer.in_channels**0.5
     window = (2 * reach + 1, 2 * reach + 1)
-    offsets = acted_offsets(layer.group, window, 1, torch.float64, torch.device("cpu"))
+    acted = acted_offsets(layer.group, window, 1, torch.float64, torch.device("cpu"))
+    scale = strength * layer.in_channels**0.5
+    bias = layer.query.get_parameter("bias").view(layer.mid_channels, layer.num_heads)
     for axis, embedding in enumerate((layer.row_embedding, layer.col_embedding)):
-        pixels = offsets[:, axis].unique()  # −reach … reach, and what lies between under p8
-        targets = torch.stack([pixels.square(), pixels], dim=1)
+        pixels = acted[:, axis].unique()  # −reach … reach, and what lies between under p8
+        offsets = head_offsets(layer.num_heads)[:, axis]
+        terms = ((pixels.square(), torch.full_like(offsets, -0.5)), (pixels, offsets))[-channels:]
+        targets = torch.stack([values for values, _ in terms], dim=1)
         if isinstance(embedding, PositionMLP):
             embedding.fit(pixels / max(reach, 1), targets)
         else:
-            embedding.get_parameter("weight")[:, :2].copy_(targets)
-        bias[axis * channels].fill_(-scale / 2)
-        bias[axis * channels + 1].copy_(scale * head_offsets(layer.num_heads)[:, axis])
+            embedding.get_parameter("weight")[:, : len(terms)].copy_(targets)
+        for term, (_, coefficients) in enumerate(terms):
+            bias[axis * channels + term].copy_(scale * coefficients)

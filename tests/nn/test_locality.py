@@ -17,10 +17,10 @@ LAYERS = {
 }
 
 
-def localized(kind, group, heads, strength):
+def localized(kind, group, heads, strength, channels=8):
     """A layer that sees no content, only positions."""
     layer, extent, encoding = LAYERS[kind]
-    layer = layer(group, 3, 8, 4, heads, extent, positional_encoding=encoding).double()
+    layer = layer(group, 3, channels, 4, heads, extent, positional_encoding=encoding).double()
     for module in layer.modules():
         if isinstance(module, PositionMLP):
             module.spread(10.0)
@@ -78,10 +78,12 @@ def test_only_the_first_outputs_of_a_position_mlp_are_fitted():
     assert torch.equal(mlp[3].weight[1:], weight[1:]) and torch.equal(mlp[3].bias[1:], bias[1:])
 
 
-def test_a_head_too_narrow_for_it_is_named():
-    layer = nn.GroupLocalSelfAttention("p4", 3, 5, 4, 2, 5)
-    with pytest.raises(ValueError, match=r"2 channels for each coordinate; heads of 5 channels"):
-        nn.localize_heads(layer, 1.0)
+def test_a_head_with_one_channel_for_each_coordinate_leans_towards_its_offset():
+    layer = localized("group_local", "p4", 9, 1.0, channels=5)
+    _, attention = layer(torch.randn(1, 3, 4, 5, 5).double(), return_attention=True)
+    offsets = acted_offsets(layer.group, (5, 5), 1, torch.float64, torch.device("cpu"))
+    expected = torch.einsum("nd,hdyx->nhyx", head_offsets(9), offsets).flatten(2).softmax(-1)
+    torch.testing.assert_close(attention[0, :, :, 2, 2], 4 * expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_layer_on_the_meta_device_stays_there():
