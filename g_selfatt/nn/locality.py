@@ -11,7 +11,7 @@ head with a single channel for each coordinate has only the term λ·⟨h·δ, �
 All of it are initial values of parameters that the layer has: nothing is added, everything is
 learned, and the layer is equivariant as before. That attention can express convolution in this way
 was shown by Cordonnier et al. (2020, "On the Relationship between Self-Attention and Convolutional
-Layers", Theorem 1); d'Ascoli et al. (2021, "ConViT", equation 6) start transformers so.
+Layers", Theorem 1); d'Ascoli et al. (2021, "ConViT") start transformers so.
 """
 
 from __future__ import annotations
