@@ -6,8 +6,8 @@ Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 15 epochs; BatchNorm, hea
     weights averaged (0.999), no dropout, no augmentation
 Command: python main.py --config=runs/rotmnist_p4sa_long.py
 Published: 97.46 % by the authors, 96.42 % by others with a held-out epoch
-Reached: not run
-Cost: not measured; about 2 hours expected, two cores of an AMD EPYC
+Reached: 97.88 %
+Cost: 100 minutes, two cores of an AMD EPYC
 """
 
 from config import get_config as defaults
