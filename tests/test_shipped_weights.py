@@ -56,10 +56,14 @@ def test_they_come_before_a_run_of_ones_own(tmp_path, monkeypatch, caplog, capsy
     assert "no weights of this configuration" in capsys.readouterr().err
 
 
-def test_one_flag_chooses_those_that_another_recipe_trained():
+def test_one_flag_chooses_those_that_another_recipe_trained(caplog):
+    caplog.set_level("INFO")
     arguments = ["--config.dataset=rotMNIST", "--config.pretrained=True"]
     config = settings.resolve(command_line.parse(arguments))
     assert pretrained.find(config) == models.find_pretrained("p4sa", "rotMNIST")[0].path
+    best = max(models.list_pretrained("rotMNIST-p4sa-*"), key=lambda weights: weights.test_accuracy)
+    line = f"with other keys: {best}; --config.path={best.path.parent}"
+    assert line in caplog.messages
     six = settings.resolve(
         command_line.parse([*arguments, "--config.model=z2sa", "--config.epochs=6"])
     )

@@ -26,7 +26,7 @@ _FIGURES = ("test_loss", "test_correct", "test_images")  # in the results
 
 
 def find(config: ConfigDict) -> Path:
-    """The weights that a configuration asks for, and a line that says which others fit.
+    """The weights that a configuration asks for; what else there is of the network is logged.
 
     Args:
         config: resolved. Where `path` is given and nothing is to be trained, its weights are meant.
@@ -63,6 +63,9 @@ def find(config: ConfigDict) -> Path:
     logger.info("weights: %s, %s", first.path, kind)
     for weights in others:
         logger.info("these fit too: %s; --config.path=%s", weights, weights.path.parent)
+    for weights in models.list_pretrained(f"{config.dataset}-{config.model}-*"):
+        if weights not in shipped:
+            logger.info("with other keys: %s; --config.path=%s", weights, weights.path.parent)
     return first.path
 
 
