@@ -61,9 +61,12 @@ def presets():
 def test_every_preset_compiles_into_one_graph(name, dataset):
     torch._dynamo.reset()
     network, x = make(name, dataset)
-    with torch.no_grad():
-        compiled = torch.compile(network, fullgraph=True, backend="eager")
-        torch.testing.assert_close(compiled(x), network(x))
+    x = x.requires_grad_()
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    outputs = network(x), compiled(x)
+    torch.testing.assert_close(*outputs)
+    wanted, got = (torch.autograd.grad(out.square().sum(), x)[0] for out in outputs)
+    torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4 * wanted.abs().max().item())
 
 
 @pytest.mark.slow
