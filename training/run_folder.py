@@ -35,9 +35,9 @@ NOT_IDENTITY = {
     "train", "smoke", "wandb", "wandb_entity", "wandb_project", "tensorboard", "checkpoint_minutes",
     "repeat", "extend",
 }  # fmt: skip
-# Younger than the first runs: part of the identity only with other values than these, so that the
-# names of earlier runs stay.
-_YOUNGER = {"weights": "", "freeze": "none", "spatial_pooling": "sum", "locality_init": 0.0}
+# Younger than the first runs: part of the identity only with other values than those runs had, so
+# that their names stay.
+_YOUNGER = {"weights", "freeze", "spatial_pooling", "locality_init"}
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,20 +50,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Key to value, as JSON has them, so that both sources compare equal.
     """
-    keys, ignored = {**KEYS}, NOT_IDENTITY
-    if config["model"] in models.list_models() and config["dataset"] in datasets.INFO:
-        keys |= own_keys(config)
-        ignored = ignored | {k.name for k in SECTIONS["The network"]} - _taken(config)
-        if datasets.INFO[config["dataset"]].located:
-            ignored = ignored - {"data_dir"}
-    chosen = {
-        key.name: config.get(key.name, key.before if key.default is None else key.default)
-        for key in keys.values()
-        if key.name not in ignored
-    }
-    chosen["weights"] = Path(chosen["weights"]).name  # the full name, wherever the folder is
-    chosen = {name: v for name, v in chosen.items() if name not in _YOUNGER or v != _YOUNGER[name]}
-    return json.loads(json.dumps(chosen))
+    chosen, old = _choices(config)
+    return {name: v for name, v in chosen.items() if name not in _YOUNGER or v != old[name]}
 
 
 def run_name(config: ConfigDict) -> str:
@@ -80,12 +68,30 @@ def run_name(config: ConfigDict) -> str:
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What keeps two configurations from being the same run, in words; empty if nothing does."""
-    then, now = _YOUNGER | identity(there), _YOUNGER | identity(here)
+    then, now = _choices(there)[0], _choices(here)[0]
     return "; ".join(
         f"{name} is {then.get(name)!r} there and {now[name]!r} here"
         for name in now
         if then.get(name) != now[name]
     )
+
+
+def _choices(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys that decide the numbers of a run, and the values of runs older than a key."""
+    keys, ignored = {**KEYS}, NOT_IDENTITY
+    if config["model"] in models.list_models() and config["dataset"] in datasets.INFO:
+        keys |= own_keys(config)
+        ignored = ignored | {k.name for k in SECTIONS["The network"]} - _taken(config)
+        if datasets.INFO[config["dataset"]].located:
+            ignored = ignored - {"data_dir"}
+    old = {
+        key.name: key.before if key.default is None else key.default
+        for key in keys.values()
+        if key.name not in ignored
+    }
+    chosen = {name: config.get(name, value) for name, value in old.items()}
+    chosen["weights"] = Path(chosen["weights"]).name  # the full name, wherever the folder is
+    return json.loads(json.dumps(chosen)), old
 
 
 def _taken(config: Mapping[str, Any]) -> set[str]:
