@@ -5,8 +5,8 @@ Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 15 epochs; BatchNorm, hea
     offsets of their own, mean over space, label smoothing 0.1, gradients clipped at norm 1,
     weights averaged (0.999), no dropout, no augmentation
 Command: python main.py --config=runs/rotmnist_z2sa_long.py
-Reached: not run
-Cost: not measured; about 40 minutes expected, one core of an AMD EPYC
+Reached: 95.38 %
+Cost: 45 minutes of CPU, one core of an AMD EPYC
 """
 
 from runs.rotmnist_p4sa_long import get_config as base
