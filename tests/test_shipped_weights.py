@@ -30,6 +30,7 @@ def test_what_is_shipped():
         ("rotMNIST", "p4sa"),
         ("rotMNIST", "z2cnn"),
         ("rotMNIST", "p4convnet"),
+        ("CIFAR10", "mz2convnet"),
     }
 
 
@@ -75,8 +76,12 @@ def test_their_metadata_says_what_made_them(path):
     metadata = models.read_metadata(REPOSITORY / path)
     assert re.fullmatch(r"[0-9a-f]{40}", metadata["git_revision"])  # of a clean checkout
     assert json.loads(metadata["config"])["seed"] == 0
-    source = "regenerated from MNIST" if "rotMNIST" in path else "scikit-learn"
-    assert source in metadata["data"]
+    sources = {
+        "rotDigits": "scikit-learn",
+        "rotMNIST": "regenerated from MNIST",
+        "CIFAR10": "folders of JPEG files",
+    }
+    assert sources[path.split("/")[1].split("-")[0]] in metadata["data"]
 
 
 @pytest.mark.parametrize(
