@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from g_selfatt.backends.numba.compiling import inner
+from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.images import read
 from g_selfatt.backends.numba.lanes import load, room, store
 
@@ -99,7 +99,7 @@ def make_scratch(problem, lanes):
     )
 
 
-@inner
+@inlined
 def read_unit(problem, scratch, unit):
     """Copy query, key and value of one unit."""
     read(scratch.queries, problem.query, unit, problem.layout, problem.scale / LN_2)
@@ -117,7 +117,7 @@ def positions_of(problem, first_block, last_block):
     return blocks[first_block, 0], most
 
 
-@inner
+@inlined
 def look_around(problem, scratch, block):
     """List what is in sight of a block; returns its first position, offsets and rows in number.
 

@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 # arithmetic of a small one, and made threads wait for each other.
 inner = njit(_nrt=False)
 
-# For small ones that are called in the loops: a call writes seven numbers for each of its arrays.
+# For small ones that are called in the loops, and for those that take a whole `Scratch`: a call
+# writes seven numbers for each of its arrays.
 inlined = njit(_nrt=False, forceinline=True)
 
 

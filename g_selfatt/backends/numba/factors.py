@@ -28,7 +28,7 @@ from g_selfatt.backends.numba.lanes import (
 from g_selfatt.backends.numba.powers import power_of_two
 
 
-@inner
+@inlined
 def compute_factors(problem, scratch, first, offsets, rows):
     """Fill the scores A, P, U and their exponentials for the block at ``first``."""
     copy_block(scratch.query, scratch.queries, first)

@@ -127,7 +127,7 @@ def _sum_by_row(d_rows, d_position, slots, offsets, rows):
                 store(d_rows, (g, s), load(d_rows, (g, s)) + load(d_position, (h, g, o)))
 
 
-@inner
+@inlined
 def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, index):
     """dq[g] += Σ_t dU[g,t]·E[t] and dE[t] += Σ_g dU[g,t]·q[g], dU[g,t] = Σ_{h,m: φ = t} dR."""
     query, by_row = scratch.query, scratch.by_row

@@ -102,11 +102,21 @@ def picks(typingctx: Any, array: Any, numbers: Any) -> tuple[Any, Callable]:
     return numbers(array, numbers), generate
 
 
+def _keep_rolled(builder: ir.IRBuilder) -> None:
+    """Keep LLVM from unrolling the loop around: a loop of ten turns does not pay for its set-up.
+
+    A call that is convergent must not depend on a new condition, such as that of a last turn.
+    """
+    nothing = ir.FunctionType(ir.VoidType(), [])
+    builder.call(ir.InlineAsm(nothing, "", "", side_effect=True), [], attrs=("convergent",))
+
+
 @intrinsic
 def outer_add(typingctx: Any, tile: Any, x: Any, y: Any) -> tuple[Any, Callable]:
     """tile[i,j] + x[i]·y[j]."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        _keep_rolled(builder)
         tile, x, y = (unpack_tuple(builder, argument) for argument in args)
         sums = zip(product(x, y), tile, strict=True)
         return pack_array(builder, [call(builder, "fmuladd", *pair, sum) for pair, sum in sums])
@@ -119,6 +129,7 @@ def inner_add(typingctx: Any, y: Any, x: Any, tile: Any) -> tuple[Any, Callable]
     """y[j] + Σ_i x[i]·tile[i,j]."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        _keep_rolled(builder)
         sums, factors, tile = (unpack_tuple(builder, argument) for argument in args)
         row = iter(tile)
         for factor in factors:
@@ -139,13 +150,14 @@ def repeated(typingctx: Any, rows: Any, values: Any) -> tuple[Any, Callable]:
 
 
 # Each addition to a sum waits for the one before, and four sums at a time keep a processor busy. A
-# tile of 4 × 4 loads less; with 16 registers of half the size, as AVX2 has, it does not fit.
+# tile of 4 × 4 loads less; with 16 registers of half the size, as AVX2 has, it does not fit. One
+# row has room for five columns, of which a window of 5 × 5 has five tiles.
 _ROOMY = bool(get_host_cpu_features().get("avx512f"))
 _one = _numbers(1)
 
 
 def _strip(rows: int, body: Callable) -> Callable:
-    width = 4 if _ROOMY else 4 // rows
+    width = (5 if rows == 1 else 4) if _ROOMY else 4 // rows
     rows_from, columns_from = _numbers(rows), _numbers(width)
 
     @inlined
