@@ -154,7 +154,12 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "depend on the size of the images",
             choices_of("g_selfatt.functional.pooling", "REDUCTIONS"),
         ),
-        Key("backend", str, "auto", "which implementation computes the attention"),
+        Key(
+            "backend",
+            str,
+            "auto",
+            "implementation of the attention: auto, numba, triton, recompute, reference",
+        ),
     ),
     "Optimization": (
         Key(

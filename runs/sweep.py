@@ -46,13 +46,11 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.parallel < 1:
         parser.error(f"--parallel: got {options.parallel}, expected at least 1")
+    runs = [(recipe, seed) for recipe in options.recipes for seed in options.seeds]
     try:
-        todo = [
-            (recipe, seed)
-            for recipe in options.recipes
-            for seed in options.seeds
-            if options.again or not _is_there(recipe, seed, options.results)
-        ]
+        for one in runs:
+            configuration(*one)  # a mistake is said before anything is trained
+        todo = [one for one in runs if options.again or not _is_there(*one, options.results)]
     except ExpectedStop as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code

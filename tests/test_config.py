@@ -10,6 +10,8 @@ import torch
 import config
 from config import KEYS, get_config
 from g_selfatt import datasets, models
+from g_selfatt.backends.registry import check_backend_name
+from g_selfatt.models.registry import model_entry
 from training import command_line, settings
 from training.errors import ConfigError
 from training.values import check_values
@@ -131,6 +133,12 @@ def test_help_is_a_table_of_every_key_within_100_columns(monkeypatch):
         [line] = [line for line in text.splitlines() if line.startswith(f"  {key.name} ")]
         assert line.split()[1] == key.type.__name__
         assert all(choice in text for choice in key.choices)
+    words = " ".join(text.split())
+    assert all(key.expected in words for key in KEYS.values())
+    own = {key.name for name in models.list_models() for key in model_entry(name).keys}
+    assert own <= set(words.split())
+    for name in KEYS["backend"].meaning.split(": ")[1].split(", "):
+        check_backend_name(name)
 
 
 def test_a_config_file_of_ones_own(tmp_path):

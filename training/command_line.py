@@ -137,15 +137,22 @@ def help_text() -> str:
         lines += ["", f"{section:<22}{'type':<7}{'default':<16}meaning"]
         for key in keys:
             lines += _row(key, width)
+    lines += ["", "Of some networks alone (files of g_selfatt/models)"]
+    of_networks = sorted(set(declared_keys("g_selfatt.models")) - set(defaults.KEYS))
+    indent = "  "
+    lines += textwrap.wrap(
+        " ".join(of_networks), width, initial_indent=indent, subsequent_indent=indent
+    )
     lines += [
         "",
         "By data set (window, dropouts and the like: the files of g_selfatt/models)",
     ]
+    widest = max(len(name) for name in datasets.INFO)
+    indent = " " * (widest + 4)
     for info in datasets.INFO.values():
         facts = " ".join(f"{fact}={value}" for fact, value in vars(info.protocol).items())
-        lines += textwrap.wrap(
-            facts, width, initial_indent=f"  {info.name:<12}", subsequent_indent=" " * 14
-        )
+        head = f"  {info.name:<{widest}}  "
+        lines += textwrap.wrap(facts, width, initial_indent=head, subsequent_indent=indent)
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -153,6 +160,7 @@ def _row(key: Key, width: int) -> list[str]:
     default = f"by {key.by}" if key.default is None else str(key.default) or "''"
     named = all(choice in key.meaning for choice in key.choices)
     meaning = key.meaning + ("" if named else f": {', '.join(key.choices)}")
+    meaning += f"; {key.expected}" if key.expected else ""
     head = f"  {key.name:<20}{key.type.__name__:<7}{default:<16}"
     return textwrap.wrap(meaning, width, initial_indent=head, subsequent_indent=" " * len(head))
 

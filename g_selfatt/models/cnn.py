@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from g_selfatt.datasets import DatasetInfo
+from g_selfatt.models.classifier import forget_classes
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
 from g_selfatt.nn import set_grad_checkpointing
@@ -72,7 +73,8 @@ class CNN(HubModule):
         classifier: nn.Module = nn.Identity()
         if num_classes:
             classifier = nn.Conv2d(CHANNELS, num_classes, kernel_size=SIDE, bias=False)
-        self.layers[-1] = classifier.to(next(self.parameters()).device)
+        self.layers[-1] = classifier.to(next(self.parameters()))
+        forget_classes(self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Refuse to checkpoint: there are no blocks.

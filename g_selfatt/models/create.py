@@ -30,7 +30,7 @@ def create_model(
             ``image_size``, ``in_channels`` and ``num_classes`` describe.
         pretrained: load the weights that are shipped for this network; its ``pretrained_config``
             then says what they are and how their images are prepared. With another ``num_classes``
-            than theirs the last layer is new.
+            than theirs the last layer is new, and their accuracy and classes are not there.
         overrides: arguments of the network in place of the data set's, such as
             ``attention_type="Global"``, ``patch_size=7``.
 
@@ -49,7 +49,6 @@ def create_model(
         model: Any = load_model(find_pretrained(name, dataset, overrides)[0], **overrides)
         if num_classes not in (None, model.num_classes):
             model.reset_classifier(num_classes)
-            vars(model)["network_record"]["arguments"]["num_classes"] = num_classes
         return model
     entry = model_entry(name)
     info = _record(dataset, overrides)

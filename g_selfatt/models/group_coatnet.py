@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from g_selfatt import groups
 from g_selfatt import nn as gnn
+from g_selfatt.models.classifier import forget_classes
 from g_selfatt.models.group_coatnet_presets import (
     KEYS,
     STAGE_ATTENTION,
@@ -63,7 +64,7 @@ class GroupCoAtNet(HubModule):
     Args:
         group: a `Group` or its name.
         in_channels: channels of the images.
-        num_classes: number of classes.
+        num_classes: number of classes; 0 for none, so that the network gives its features.
         image_size: side of the images in pixels, or height and width; it only sets the unit of
             global attention.
         stem_channels: channels after the lifting convolution.
@@ -217,7 +218,8 @@ class GroupCoAtNet(HubModule):
         classifier: nn.Module = nn.Identity()
         if num_classes:
             classifier = nn.Linear(self.num_features, num_classes)
-        self.classifier = classifier.to(next(self.parameters()).device)
+        self.classifier = classifier.to(next(self.parameters()))
+        forget_classes(self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute what is inside the blocks again in the backward: less memory, one more forward.

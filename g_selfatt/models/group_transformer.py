@@ -12,6 +12,7 @@ from g_selfatt import groups
 from g_selfatt import nn as gnn
 from g_selfatt.functional import REDUCTIONS, invariant_pooling
 from g_selfatt.functional.tracing import is_traced
+from g_selfatt.models.classifier import forget_classes
 from g_selfatt.models.group_transformer_presets import KEYS, preset
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
@@ -214,7 +215,8 @@ class GroupTransformer(HubModule):
         """
         classifier = self._classifier(num_classes)
         gnn.initialize(classifier, self.whitening_scale)
-        self.transformer[-1] = classifier.to(next(self.parameters()).device)
+        self.transformer[-1] = classifier.to(next(self.parameters()))
+        forget_classes(self)
 
     def _classifier(self, num_classes: int) -> nn.Module:
         self.num_classes = num_classes

@@ -118,13 +118,16 @@ def _card(network: Any) -> str:
         lines.append(f"- Group: {arguments['group']}")
     if known:
         size, channels = known["image_size"], known["in_channels"]
+        if "name" in known:
+            lines += [
+                f"- Weights: `{known['name']}`",
+                f"- Test accuracy: {known['test_accuracy']:.2%}",
+                f"- Classes: {', '.join(known['classes'])}",
+            ]
         lines += [
-            f"- Weights: `{known['name']}`",
-            f"- Test accuracy: {known['test_accuracy']:.2%}",
             f"- Data: {known['provenance']}",
             f"- Input: ({channels}, {size}, {size}), (pixel/255 − mean) / std with mean "
             f"{known['mean']} and std {known['std']}",
-            f"- Classes: {', '.join(known['classes'])}",
         ]
     lines += [
         "",

@@ -45,6 +45,19 @@ def test_trained_weights_with_another_number_of_classes(tmp_path):
     assert model.network_record["arguments"]["num_classes"] == 3
 
 
+@pytest.mark.parametrize(("name", "dataset"), [*NETWORKS[:2], ("p4convnet", "rotDigits")])
+def test_a_new_last_layer_has_the_dtype_of_the_others_and_no_accuracy(name, dataset):
+    model = models.create_model(name, dataset, pretrained=True).double()
+    known = model.pretrained_config
+    model.reset_classifier(3)
+    size = known["image_size"]
+    assert model(torch.rand(2, 1, size, size, dtype=torch.float64)).shape == (2, 3)
+    assert model.network_record["arguments"]["num_classes"] == 3
+    left = model.pretrained_config
+    assert known.keys() - left.keys() == {"name", "classes", "test_accuracy", "parameters"}
+    assert left == {key: known[key] for key in left} | {"num_classes": 3}
+
+
 def test_without_the_preset_of_a_data_set():
     model = models.create_model("p4sa", None, image_size=32, in_channels=3, num_classes=5).eval()
     x = torch.rand(1, 3, 32, 32, dtype=torch.float64)

@@ -40,10 +40,12 @@ def test_trained_networks_come_back_to_the_bit_with_what_is_known_of_them(name, 
 
 
 def test_a_new_last_layer_and_a_group_of_ones_own_choice_are_kept(tmp_path):
-    network = models.create_model("z2cnn", "rotMNIST")
+    network = models.create_model("z2cnn", "rotMNIST", pretrained=True)
     network.reset_classifier(3)
     network.save_pretrained(tmp_path / "cnn")
     assert models.CNN.from_pretrained(tmp_path / "cnn").num_classes == 3
+    card = ModelCard.load(tmp_path / "cnn" / "README.md").text
+    assert "trained on rotMNIST" in card and "accuracy" not in card and "Classes" not in card
 
     arguments = {"stem_channels": 3, "channels_per_stage": (4,), "blocks_per_stage": (1,)}
     network = models.GroupCoAtNet(

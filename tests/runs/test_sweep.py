@@ -116,6 +116,8 @@ def test_sigterm_stops_the_runs_too(tmp_path):
 def test_mistakes_are_one_line(small, capsys):
     assert sweep.main(["smal"]) == 2
     assert capsys.readouterr().err == "smal: no such recipe; did you mean small?\n"
+    assert sweep.main(["small", "smal", "--again"]) == 2  # and small is not trained
+    assert capsys.readouterr().err == "smal: no such recipe; did you mean small?\n"
     with pytest.raises(SystemExit, match="2"):
         sweep.main(["small", "--parallel", "0"])
     assert "expected at least 1" in capsys.readouterr().err

@@ -1,0 +1,25 @@
+"""What is known of a network's last layer, once it is another one."""
+
+from __future__ import annotations
+
+from torch import nn
+
+# What `Weights.pretrained_config` says of a last layer that was trained with the rest.
+OF_LAST_LAYER = ("name", "classes", "test_accuracy", "parameters")
+
+
+def forget_classes(network: nn.Module) -> None:
+    """Bring the records of a network up to a last layer that is new.
+
+    Args:
+        network: with ``num_classes`` of the new layer. Its ``network_record`` takes that number; its
+            ``pretrained_config`` keeps how images are prepared and loses the weights' name, their
+            accuracy, their number and the names of the classes.
+    """
+    own = vars(network)
+    if record := own.get("network_record"):
+        arguments = record["arguments"] | {"num_classes": network.num_classes}
+        own["network_record"] = record | {"arguments": arguments}
+    if known := own.get("pretrained_config"):
+        kept = {key: known[key] for key in known if key not in OF_LAST_LAYER}
+        own["pretrained_config"] = kept | {"num_classes": network.num_classes}
