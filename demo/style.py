@@ -16,6 +16,7 @@ BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
 CARD, INK, GREY = "#FAFAF7", "#1F2328", "#6E7781"
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 WIDTH = 7.2  # inches, of every picture; text of 12 points is read on a phone
 SIZE = 13  # points, of all text but the title
 DPI = 200

@@ -3,9 +3,9 @@
     python -m demo.upright
     python -m demo.upright --seeds 0
 
-Trains runs/upright_digits_*.py with every seed where saved/ has no such weights, minutes on two
-cores; writes how many of the 300 test images are right at every angle to results/upright.json, and
-draws docs/pictures/upright.png from it. Nothing is downloaded.
+Trains p4convnet, p4sa and z2convnet of runs/upright_digits_*.py with every seed where saved/ has no
+such weights, minutes on two cores; writes how many of the 300 test images are right at every angle
+to results/upright.json, and draws docs/pictures/upright.png from it. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import training
 from demo.figures import upright
 from demo.networks import Normalize
+from demo.style import PICTURES
 from g_selfatt import datasets, models
 from g_selfatt.datasets.upright_digits import turned_test
 from runs import sweep
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(0 1 2)")
     parser.add_argument("--figures", type=Path, default=upright.FIGURES, help="a JSON file")
-    parser.add_argument("--out", type=Path, default=upright.FOLDER, help="folder of the picture")
+    parser.add_argument("--out", type=Path, default=PICTURES, help="folder of the picture")
     options = parser.parse_args(arguments)
     images, labels = turned_images()
     right: dict[str, list[list[int]]] = {}

@@ -1,4 +1,4 @@
-"""z2convnet on rotDigits: a plain CNN, as wide as has the parameters of p4convnet.
+"""z2convnet on rotDigits: a plain CNN with about as many parameters as p4convnet.
 
 Row: ours
 Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,

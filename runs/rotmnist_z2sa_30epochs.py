@@ -1,6 +1,6 @@
 """z2sa on rotMNIST, the first 30 of the 300 epochs of the paper.
 
-Row: a tenth of that of z2sa
+Row: ours, a tenth of the epochs of the paper
 Protocol: held_out, Adam 1e-3, constant, batch 8, 30 epochs
 Command: python main.py --config=runs/rotmnist_z2sa_30epochs.py
 Reached: 92.26 %

@@ -1,6 +1,6 @@
 """z2sa on rotMNIST by the recipe of rotmnist_p4sa_long.
 
-Row: Romero & Cordonnier (2021), rotMNIST, z2sa
+Row: ours, of the paper's network and images
 Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 15 epochs; BatchNorm, heads that start at
     offsets of their own, mean over space, label smoothing 0.1, gradients clipped at norm 1,
     weights averaged (0.999), no dropout, no augmentation

@@ -132,9 +132,10 @@ def _accuracy(runs: Runs) -> str:
 
 
 def _pace(runs: Runs) -> str:
-    """The median of the seconds an epoch: of all cores together where that was measured."""
-    seconds = [(run["cpu_seconds"] or run["seconds"]) / run["epochs"] for run in runs]
-    return f"{statistics.median(seconds):.3g}"
+    """The median of the CPU seconds an epoch; of those on the clock where only they are known."""
+    cpu = [run["cpu_seconds"] / run["epochs"] for run in runs if run["cpu_seconds"]]
+    clock = [run["seconds"] / run["epochs"] for run in runs]
+    return f"{statistics.median(cpu or clock):.3g}" + ("" if cpu else " on the clock")
 
 
 if __name__ == "__main__":

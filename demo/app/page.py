@@ -15,7 +15,6 @@ from torch import nn
 
 from demo.app import answers, drawing
 from demo.pictures import element_names
-from g_selfatt import groups
 from g_selfatt.datasets.errors import one_line
 from training.errors import UserError
 
@@ -214,8 +213,7 @@ def inside_panel(image: gr.State, opened: list[Any]) -> None:
     ) -> list[Any]:
         network = with_attention[name]
         pixels = answers.turn(answers.prepare(image, network), (int(degrees),))
-        group = groups.get(name.split("sa")[0])
-        elements = element_names(group)
+        elements = element_names(network.group)
         inner = answers.attention_layers(network)[layer]
         weights = answers.attention_at(network, pixels, inner, pixel)
         channels = answers.features(network, pixels, inner)

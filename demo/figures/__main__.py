@@ -14,8 +14,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 import demo.figures
-
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+from demo.style import PICTURES
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)} (all)")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="a folder (docs/pictures)")
+    parser.add_argument("--out", type=Path, default=PICTURES, help="a folder (docs/pictures)")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in names:

@@ -19,7 +19,6 @@ from g_selfatt.datasets.upright_digits import turned_test
 from runs.results import RESULTS
 
 FIGURES = RESULTS / "upright.json"
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 TITLE = "Trained upright only, p4 still reads quarter turns"
 # what a line is called, where its label stands (degrees, per cent), colour and line
 NETWORKS = {

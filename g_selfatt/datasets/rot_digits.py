@@ -83,7 +83,7 @@ def turned_digits(degrees: np.ndarray) -> np.ndarray:
 @register(
     name="rotDigits",
     provenance="UCI handwritten digits inside scikit-learn, each rotated by a seeded angle",
-    image_size=12,  # 8 to 16; the mean and std below are those of this size
+    image_size=12,  # 8 to 16 work; mean and std below are of this size
     in_channels=1,
     num_classes=10,
     mean=(0.1733,),

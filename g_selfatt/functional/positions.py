@@ -53,6 +53,6 @@ def acted_offsets(
         acted = [group.left_action_on_Rd(h, offsets) for h in range(group.num_elements)]
         return (torch.stack(acted) / max(unit, 1)).to(device=device, dtype=dtype)
 
-    if not all(type(side) is int for side in window):  # of every size that an exporter asks for
+    if not all(type(side) is int for side in window):  # an exporter's sizes are symbols
         return compute()
     return cached_table(group, (window, unit, dtype, str(device)), compute)

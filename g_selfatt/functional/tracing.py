@@ -44,6 +44,6 @@ def is_transformed(*tensors: Tensor | None) -> bool:
 def holds(condition: bool) -> bool:
     """Whether a condition on sizes holds; in an export, whether it does for all of its sizes.
 
-    Asked otherwise, an exporter would refuse the sizes for which the answer is another.
+    A plain comparison would specialize the export: it would accept only sizes with the same answer.
     """
     return statically_known_true(condition) if _is_exported() else condition

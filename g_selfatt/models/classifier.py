@@ -12,9 +12,9 @@ def forget_classes(network: nn.Module) -> None:
     """Bring the records of a network up to a last layer that is new.
 
     Args:
-        network: with ``num_classes`` of the new layer. Its ``network_record`` takes that number; its
-            ``pretrained_config`` keeps how images are prepared and loses the weights' name, their
-            accuracy, their number and the names of the classes.
+        network: with ``num_classes`` of the new layer. Its ``network_record`` takes that number;
+            its ``pretrained_config`` keeps how images are prepared and loses the weights' name,
+            their accuracy, their number and the names of the classes.
     """
     own = vars(network)
     if record := own.get("network_record"):

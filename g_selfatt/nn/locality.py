@@ -7,8 +7,8 @@ the bias of the query be √C·λ·(−½, Δ) there. Then the score is
     −λ/2 · |h·δ − Δ|² + a constant,
 
 a Gaussian around the offset Δ of the head, turned by h as the filter of a group convolution is. A
-head with a single channel for each coordinate has only the term λ·⟨h·δ, Δ⟩, which leans that way.
-All of it are initial values of parameters that the layer has: nothing is added, everything is
+head with a single channel for each coordinate has only the term λ·⟨h·δ, Δ⟩, which grows towards Δ.
+These are only initial values of parameters that the layer has: nothing is added, everything is
 learned, and the layer is equivariant as before. That attention can express convolution in this way
 was shown by Cordonnier et al. (2020, "On the Relationship between Self-Attention and Convolutional
 Layers", Theorem 1); d'Ascoli et al. (2021, "ConViT") start transformers so.

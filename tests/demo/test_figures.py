@@ -10,6 +10,7 @@ from demo import figures
 from demo.figures import __main__ as command
 from demo.figures import attention, cost, encodings, equivariance
 from demo.networks import Normalize, mnist_digit, name_layers
+from demo.style import PICTURES
 from g_selfatt import datasets, models
 from g_selfatt.nn import attention_maps
 
@@ -83,6 +84,6 @@ def test_the_command_draws_what_it_is_asked(tmp_path, capsys):
 
 
 def test_every_picture_is_in_the_pages():
-    drawn = {p.stem for p in command.FOLDER.iterdir()}
+    drawn = {p.stem for p in PICTURES.iterdir()}
     names = {m.name for m in command.iter_modules(figures.__path__)} - {"__main__"}
     assert drawn == names

@@ -39,7 +39,7 @@ def test_a_table_is_filled_by_hand_computed_figures(tmp_path):
     assert filled[0] == "before" and filled[-1] == "after"
     assert filled[3] == "|---|---|---|---|---|---|---|---|"
     assert filled[4] == (
-        "| `rotdigits_p4sa` | 90.00 ± 2.00 % | 3 |  | 9,468 | 7 | a machine | digits |"
+        "| `rotdigits_p4sa` | 90.00 ± 2.00 % | 3 |  | 9,468 | 6 | a machine | digits |"
     )
     (tmp_path / "peers.json").write_text('{"rotdigits_p4sa": 4.2e-16}')
     peers = tables.fill(page.format("peers"), tmp_path).splitlines()
