@@ -154,12 +154,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "depend on the size of the images",
             choices_of("g_selfatt.functional.pooling", "REDUCTIONS"),
         ),
-        Key(
-            "backend",
-            str,
-            "auto",
-            "implementation of the attention: auto, numba, triton, recompute, reference",
-        ),
+        Key("backend", str, "auto", "of the attention: auto, triton, numba, recompute, reference"),
     ),
     "Optimization": (
         Key(

@@ -43,7 +43,7 @@ def test_a_table_is_filled_by_hand_computed_figures(tmp_path):
     )
     (tmp_path / "peers.json").write_text('{"rotdigits_p4sa": 4.2e-16}')
     peers = tables.fill(page.format("peers"), tmp_path).splitlines()
-    assert peers[4] == "| p4sa, attention only | 9,468 | 90.00 ± 2.00 % | 3 | 7 | 4e-16 |"
+    assert peers[4] == "| p4sa, attention only | 9,468 | 90.00 ± 2.00 % | 3 | 6 | 4e-16 |"
     assert peers[5:-2] == [
         f"| {name} |  | not run |  |  |  |"
         for recipe, name in tables.PEERS.items()
