@@ -29,6 +29,11 @@ PROVENANCE = (
 SHA256 = "c7143ac547f2116b829a7d325f832e5a000e365bd5fd724520b5603bbe2c5a6e"
 
 
+def chosen(of: int) -> np.ndarray:
+    """Which of MNIST's images are in the three splits, in their order: 62,000 numbers."""
+    return np.random.default_rng(2007).permutation(of)[: sum(SIZES.values())]
+
+
 def regenerate(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Choose images of MNIST and turn them.
 
@@ -41,18 +46,17 @@ def regenerate(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """
     from scipy import ndimage
 
-    count = sum(SIZES.values())
-    chosen = np.random.default_rng(2007).permutation(len(images))[:count]
-    angles = np.random.default_rng(0).uniform(0, 360, count)
-    turned = np.empty((count, *images.shape[1:]), np.uint8)
-    for number, (index, angle) in enumerate(zip(chosen, angles, strict=True)):
+    numbers = chosen(len(images))
+    angles = np.random.default_rng(0).uniform(0, 360, len(numbers))
+    turned = np.empty((len(numbers), *images.shape[1:]), np.uint8)
+    for number, (index, angle) in enumerate(zip(numbers, angles, strict=True)):
         image = ndimage.rotate(images[index].astype(np.float32), angle, reshape=False, order=1)
         turned[number] = np.clip(np.rint(image), 0, 255)
     arrays, start = {}, 0
     for split, size in SIZES.items():
         part = slice(start, start + size)
         arrays[f"x_{split}"] = turned[part]
-        arrays[f"y_{split}"] = labels[chosen[part]].astype(np.uint8)
+        arrays[f"y_{split}"] = labels[numbers[part]].astype(np.uint8)
         start += size
     return arrays
 
@@ -66,6 +70,32 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     return sha256.hexdigest()
 
 
+def whole_mnist(root: Path, *, download: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """The 70,000 images and labels of MNIST, those for training first, as `regenerate` takes them.
+
+    Raises:
+        DataError: MNIST cannot be had.
+    """
+    source = mnist(root, download=download)
+    images = np.concatenate([split.images[:, 0].numpy() for split in (source.train, source.test)])
+    labels = np.concatenate([split.labels.numpy() for split in (source.train, source.test)])
+    return images, labels
+
+
+def verified(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of `regenerate` as they are.
+
+    Raises:
+        DataError: NumPy or SciPy turned the images into other pixels, or MNIST is altered.
+    """
+    if digest(arrays) != SHA256:
+        raise DataError(
+            f"the images regenerated from MNIST have sha256 {digest(arrays)}, expected {SHA256}: "
+            "MNIST is altered, or this version of NumPy or SciPy turns images otherwise"
+        )
+    return arrays
+
+
 def make(processed: Path, root: Path, *, download: bool = True) -> None:
     """Write the regenerated images as rotMNIST's processed file.
 
@@ -75,17 +105,9 @@ def make(processed: Path, root: Path, *, download: bool = True) -> None:
         download: whether a missing MNIST may be downloaded.
 
     Raises:
-        DataError: MNIST cannot be had, or NumPy or SciPy turned it into other pixels.
+        DataError: MNIST cannot be had, or it was turned into other pixels.
     """
-    source = mnist(root, download=download)
-    images = np.concatenate([split.images[:, 0].numpy() for split in (source.train, source.test)])
-    labels = np.concatenate([split.labels.numpy() for split in (source.train, source.test)])
-    arrays = regenerate(images, labels)
-    if digest(arrays) != SHA256:
-        raise DataError(
-            f"the images regenerated from MNIST have sha256 {digest(arrays)}, expected {SHA256}: "
-            "MNIST is altered, or this version of NumPy or SciPy turns images otherwise"
-        )
+    arrays = verified(regenerate(*whole_mnist(root, download=download)))
     save_processed(processed, PROVENANCE, arrays)
 
 

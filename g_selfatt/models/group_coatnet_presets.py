@@ -26,7 +26,7 @@ _ROTDIGITS: dict[str, Any] = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("rotDigits", "uprightDigits"), _ROTDIGITS),
-    **dict.fromkeys(("rotMNIST", "MNIST"), _ROTMNIST),
+    **dict.fromkeys(("rotMNIST", "MNIST", "uprightMNIST"), _ROTMNIST),
     "CIFAR10": {
         "stem_channels": 32,
         "stem_kernel_size": 3,
@@ -44,7 +44,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """The convolutional networks, by data set."""
 CHANNELS_WITH_ATTENTION: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("rotDigits", "uprightDigits"), (9, 11)),
-    **dict.fromkeys(("rotMNIST", "MNIST"), (32, 52)),
+    **dict.fromkeys(("rotMNIST", "MNIST", "uprightMNIST"), (32, 52)),
     "CIFAR10": (64, 116),
     "PCam": (16, 24, 32, 40),
 }

@@ -47,7 +47,7 @@ _ROTDIGITS = _COMMON | {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("rotDigits", "uprightDigits"), _ROTDIGITS),
-    **dict.fromkeys(("rotMNIST", "MNIST"), _ROTMNIST),
+    **dict.fromkeys(("rotMNIST", "MNIST", "uprightMNIST"), _ROTMNIST),
     "CIFAR10": _COMMON
     | {
         "num_channels": 96,

@@ -121,3 +121,19 @@ def test_the_command(site, tmp_path, verified, capsys, monkeypatch):
     (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(b"")
     assert rotmnist_from_mnist.main() == 2
     assert "MNIST cannot be read" in capsys.readouterr().err
+
+
+def test_upright_mnist_is_upright_but_for_the_test_images(images, mnist, verified, tmp_path):
+    splits = datasets.load("uprightMNIST", root=tmp_path)
+    order = np.random.default_rng(2007).permutation(15)[:12]
+    for split, part in ((splits.train, order[:6]), (splits.validation, order[6:8])):
+        assert torch.equal(split.images[:, 0], torch.from_numpy(images[0][part]))
+        assert torch.equal(split.labels, torch.from_numpy(images[1][part]))
+    turned = rotmnist_from_mnist.regenerate(*images)
+    assert torch.equal(splits.test.images[:, 0], torch.from_numpy(turned["x_test"]))
+    assert torch.equal(splits.test.labels, torch.from_numpy(images[1][order[8:]]))
+
+
+def test_upright_mnist_of_other_pixels_is_refused(mnist, tmp_path):
+    with pytest.raises(DataError, match="the images regenerated from MNIST have sha256"):
+        datasets.load("uprightMNIST", root=tmp_path)

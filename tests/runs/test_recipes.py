@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import re
 import shlex
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torchvision.datasets import CIFAR10
 
 import main
 from g_selfatt import datasets
+from g_selfatt.datasets import rotmnist_from_mnist
 from runs.results import recipes
 from training import command_line, confusion, curves, settings
 
@@ -37,6 +39,17 @@ def data_dir(tmp_path, monkeypatch):
     parts = {f"x_{part}": pixels(4, 28, 28) for part in ("train", "valid", "test")}
     parts |= {f"y_{part}": np.arange(4, dtype=np.uint8) for part in ("train", "valid", "test")}
     np.savez(processed / "rotmnist.npz", **parts)
+
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    images, labels = pixels(12, 28, 28), np.arange(12, dtype=np.uint8) % 10
+    for part, where in (("train", slice(8)), ("t10k", slice(8, None))):
+        for kind, array in (("images-idx3", images[where]), ("labels-idx1", labels[where])):
+            head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+            (raw / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    monkeypatch.setattr(rotmnist_from_mnist, "SIZES", dict.fromkeys(("train", "valid", "test"), 4))
+    digest = rotmnist_from_mnist.digest(rotmnist_from_mnist.regenerate(images, labels))
+    monkeypatch.setattr(rotmnist_from_mnist, "SHA256", digest)
 
     batches = tmp_path / CIFAR10.base_folder
     batches.mkdir()

@@ -1,0 +1,19 @@
+"""p4convnet on upright MNIST, tested on turned digits.
+
+Row: ours
+Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
+    batch 32, 6 epochs, nothing turned in training or validation
+Command: python main.py --config=runs/upright_mnist_p4convnet.py
+Reached: not run
+Cost: not measured
+"""
+
+from runs.rotmnist_p4convnet import get_config as base
+
+
+def get_config():
+    """The configuration."""
+    config = base()
+    config.dataset = "uprightMNIST"
+    config.epochs = 6
+    return config

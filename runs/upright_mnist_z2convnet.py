@@ -1,0 +1,20 @@
+"""z2convnet, a plain CNN, on upright MNIST, tested on turned digits.
+
+Row: ours
+Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
+    batch 32, 6 epochs, nothing turned in training or validation
+Command: python main.py --config=runs/upright_mnist_z2convnet.py
+Reached: not run
+Cost: not measured
+"""
+
+from runs.upright_mnist_p4convnet import get_config as base
+
+
+def get_config():
+    """The configuration."""
+    config = base()
+    config.model = "z2convnet"
+    config.stem_channels = 24
+    config.channels_per_stage = (40, 67)
+    return config
