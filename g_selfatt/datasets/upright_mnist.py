@@ -1,7 +1,7 @@
 """uprightMNIST: the digits of rotMNIST, upright to train on and turned to test on.
 
-The protocol called mnist-rot-test, on the images of `rotmnist_from_mnist`. No turned digit is seen in
-training: the test accuracy measures the invariance of the architecture.
+The protocol called mnist-rot-test, on the images of `rotmnist_from_mnist`. No turned digit is seen
+in training: the test accuracy measures the invariance of the architecture.
 """
 
 from __future__ import annotations
