@@ -213,8 +213,8 @@ def inside_panel(image: gr.State, opened: list[Any]) -> None:
     ) -> list[Any]:
         network = with_attention[name]
         pixels = answers.turn(answers.prepare(image, network), (int(degrees),))
+        elements = element_names(network.group)  # type: ignore[arg-type]
         inner = answers.attention_layers(network)[layer]
-        elements = element_names(inner.group)
         weights = answers.attention_at(network, pixels, inner, pixel)
         channels = answers.features(network, pixels, inner)
         if not 0 <= channel < len(channels):
