@@ -97,3 +97,21 @@ def test_a_network_up_to_a_layer():
     assert not network[0]._forward_hooks
     with pytest.raises(ValueError, match="Sequential does not compute other"):
         layer_errors(network, "p4", x, {"other": nn.ReLU()})
+
+
+def test_a_group_of_which_nothing_can_be_judged_is_refused():
+    convolution, x = nn.Conv2d(1, 1, 3, padding=1).double(), torch.randn(1, 1, 9, 9).double()
+    with pytest.raises(ValueError, match="no element of p3 but the identity"):
+        assert_equivariant(convolution, "p3", x)
+    assert_equivariant(convolution, "z2", x)  # a group that is the identity alone
+
+
+def test_an_activation_in_place_hides_nothing():
+    wrong = AddRowNumber(-1.0)
+    network = nn.Sequential(nn.ReLU(inplace=True), wrong, nn.ReLU(inplace=True))
+    x = torch.randn(1, 1, 4, 4).double()
+    before = x.clone()
+    errors = layer_errors(network, "p4", x, {"wrong": wrong})["wrong"]
+    assert torch.equal(x, before)
+    assert errors == equivariance_error(wrong, "p4", x.relu())
+    assert errors[1] > 0.1

@@ -107,6 +107,9 @@ def test_inputs_on_the_group_and_elements_between_pixels(theirs, capsys):
     assert code == 0 and len(lines) == 6
     code, lines, _ = run(capsys, "--module", "theirs:blur", "--group", "p8", "--size", "9")
     assert code == 0 and lines[2].endswith("interpolated, not judged")
+    assert "is equivariant to elements 0, 2, 4, 6 of p8:" in lines[-1]
+    code, lines, _ = run(capsys, "--module", "theirs:blur", "--group", "p3", "--size", "9")
+    assert (code, lines[-1]) == (1, "no element of p3 but the identity can be judged")
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,7 @@ def filter_sampling(
         radius = (kernel_size - 1) / 2
         line = torch.arange(kernel_size, dtype=torch.float64, device="cpu") - radius
         offsets = torch.cartesian_prod(line, line).T  # (2, K²)
-        inverses = group.inverse_table.tolist()
-        turned = torch.stack([group.left_action_on_Rd(h, offsets) for h in inverses])
+        turned = torch.stack([group.left_action_on_Rd(h, offsets) for h in group.inverses])
         # The product of two hat functions is bilinear interpolation, and 0 or 1 on the grid.
         distance = (offsets[:, :, None] - turned[:, :, None, :]).abs()  # (|H|, 2, K², K²)
         sampling = (1 - distance).clamp_min(0).prod(dim=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -47,6 +48,11 @@ class AttentionInputs:
             )
         if table.shape[2] % 2 == 0 or table.shape[3] % 2 == 0:
             raise ValueError(f"the window must have odd sides, got {tuple(table.shape[2:])}")
+        if not isinstance(self.scale, (Real, torch.SymFloat)):
+            raise ValueError(
+                f"scale must be a number, got {type(self.scale).__name__}; for one that is learnt, "
+                "multiply the query with it"
+            )
         if not 0.0 <= self.dropout_rate < 1.0:
             raise ValueError(f"dropout_rate must be in [0, 1), got {self.dropout_rate}")
         if (self.group_embedding is None) != (self.group_index is None):

@@ -21,9 +21,11 @@ def invariant_pooling(signal: Tensor, reduction: str = "sum") -> Tensor:
         ``(B, C)``, invariant to the group.
 
     Raises:
-        ValueError: another reduction.
+        ValueError: another reduction, or no map on the group.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"unknown reduction {reduction!r}; choose one of {', '.join(REDUCTIONS)}")
+    if signal.dim() != 5:
+        raise ValueError(f"expected a map (B, C, |H|, H, W), got {tuple(signal.shape)}")
     over_space = signal.sum if reduction == "sum" else signal.mean
     return over_space(dim=(-2, -1)).amax(dim=-1)

@@ -31,7 +31,8 @@ class Group:
             exact.
 
     Raises:
-        ValueError: the tables are not a group, or the matrices do not multiply as the table does.
+        ValueError: the tables are not a group, the matrices do not multiply as the table does, or
+            they are no rotations and mirrors.
     """
 
     num_rotations: int | None = None
@@ -40,12 +41,15 @@ class Group:
 
     def __init__(self, name: str, multiplication_table: Tensor, matrices: Tensor) -> None:
         self.name = name
-        self.multiplication_table = multiplication_table.to(torch.int64)
-        self.matrices = matrices.to(torch.float64)
+        self.multiplication_table = torch.as_tensor(
+            multiplication_table, dtype=torch.int64, device="cpu"
+        )
+        self.matrices = torch.as_tensor(matrices, dtype=torch.float64, device="cpu")
         self.identity = _find_identity(name, self.multiplication_table)
         self.inverse_table = (self.multiplication_table == self.identity).int().argmax(dim=1)
         _check_homomorphism(name, self.multiplication_table, self.matrices)
         # Once: torch.compile cannot look into the numbers of a tensor.
+        self.inverses: tuple[int, ...] = tuple(self.inverse_table.tolist())
         self._grid_elements = tuple(
             h for h in range(self.num_elements) if signals.preserves_grid(self.matrices[h])
         )
@@ -70,9 +74,8 @@ class Group:
 
     @property
     def moved_axes(self) -> tuple[bool, bool]:
-        """Whether some of the `grid_elements` turns or mirrors the rows, and the columns."""
-        on_grid = self.matrices[list(self.grid_elements)]
-        rows, cols = (on_grid != torch.eye(2, device="cpu")).any(dim=2).any(dim=0).tolist()
+        """Whether some of the elements turns or mirrors the rows, and the columns."""
+        rows, cols = (self.matrices != torch.eye(2, device="cpu")).any(dim=2).any(dim=0).tolist()
         return rows, cols
 
     def left_action_on_Rd(self, h: int, pp: Tensor) -> Tensor:
@@ -212,6 +215,12 @@ def _check_homomorphism(name: str, table: Tensor, matrices: Tensor) -> None:
     if matrices.shape != (len(table), 2, 2):
         raise ValueError(
             f"group {name}: expected matrices ({len(table)}, 2, 2), got {tuple(matrices.shape)}"
+        )
+    one = torch.eye(2, device="cpu").to(torch.float64)
+    if not torch.allclose(matrices @ matrices.mT, one, rtol=0, atol=1e-6):
+        raise ValueError(
+            f"group {name}: the matrices must be rotations and mirrors of (row, col) in pixels; "
+            "those on the coordinates of a lattice must be changed to pixels first"
         )
     products = matrices[:, None] @ matrices[None]  # (|H|, |H|, 2, 2)
     if not torch.allclose(products, matrices[table], rtol=0, atol=1e-12):

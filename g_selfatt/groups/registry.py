@@ -30,6 +30,8 @@ def get(name: str | Group) -> Group:
     """
     if isinstance(name, Group):
         return name
+    if not isinstance(name, str):
+        raise ValueError(f"a group is a Group or its name, e.g. 'p4', got {name!r}")
     match = re.fullmatch(_ROTATIONS, name.lower()) or re.fullmatch(_MIRRORS, name.lower())
     if match is None:
         raise ValueError(

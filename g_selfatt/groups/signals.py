@@ -22,6 +22,9 @@ def transform_plane(signal: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         ``(…, H, W)``, or ``(…, W, H)`` for an exact quarter turn. A matrix that maps the grid to
         itself permutes pixels; any other interpolates bilinearly, with zeros outside.
+
+    Raises:
+        ValueError: integers that would have to be interpolated.
     """
     if preserves_grid(matrix):
         return _permute_pixels(signal, matrix)
@@ -47,13 +50,21 @@ def _permute_pixels(signal: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _interpolate(signal: Tensor, matrix: Tensor) -> Tensor:
+    if not signal.is_floating_point():
+        raise ValueError(
+            f"a turn between the pixels interpolates: expected a floating-point map, got "
+            f"{signal.dtype}"
+        )
     height, width = signal.shape[-2:]
-    rows = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
-    cols = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
+    rows = torch.arange(height, dtype=torch.float64, device="cpu") - (height - 1) / 2
+    cols = torch.arange(width, dtype=torch.float64, device="cpu") - (width - 1) / 2
     targets = torch.stack(torch.meshgrid(rows, cols, indexing="ij"))  # (2, H, W)
-    sources = torch.einsum("ij,jhw->ihw", matrix.cpu().T, targets)  # M⁻¹ = Mᵀ
-    # grid_sample takes (x, y), where ±1 are the centres of the outermost pixels.
-    span = torch.tensor([max(width - 1, 1), max(height - 1, 1)], dtype=torch.float64) / 2
-    grid = (sources.flip(0).permute(1, 2, 0) / span).to(signal)
-    flat = signal.reshape(1, -1, height, width)
-    return F.grid_sample(flat, grid[None], align_corners=True).reshape(signal.shape)
+    sources = torch.einsum("ij,jhw->ihw", matrix.cpu().double().T, targets)  # M⁻¹ = Mᵀ
+    # grid_sample takes (x, y), where ±1 are the outer edges of the outermost pixels.
+    span = torch.tensor([width, height], dtype=torch.float64, device="cpu") / 2
+    # In half precision, a grid would point at pixels that are not there.
+    dtype = torch.promote_types(signal.dtype, torch.float32)
+    grid = (sources.flip(0).permute(1, 2, 0) / span).to(signal.device, dtype)
+    flat = signal.to(dtype).reshape(1, -1, height, width)
+    turned = F.grid_sample(flat, grid[None], align_corners=False)
+    return turned.to(signal.dtype).reshape(signal.shape)

@@ -73,7 +73,7 @@ class CNN(HubModule):
         classifier: nn.Module = nn.Identity()
         if num_classes:
             classifier = nn.Conv2d(CHANNELS, num_classes, kernel_size=SIDE, bias=False)
-        self.layers[-1] = classifier.to(next(self.parameters()))
+        self.layers[-1] = classifier.to(next(self.parameters())).train(self.training)
         forget_classes(self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -98,5 +98,11 @@ class CNN(HubModule):
         return (x if pre_logits else self.layers[-1](x)).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images ``(B, in_channels, 28, 28)`` → logits ``(B, num_classes)``."""
+        """Images ``(B, in_channels, 28, 28)`` → logits ``(B, num_classes)``.
+
+        Raises:
+            ValueError: images of another size.
+        """
+        if x.shape[-2:] != (28, 28):
+            raise ValueError(f"CNN takes images (B, C, 28, 28), got {tuple(x.shape)}")
         return self.layers(x).flatten(1)

@@ -218,7 +218,7 @@ class GroupCoAtNet(HubModule):
         classifier: nn.Module = nn.Identity()
         if num_classes:
             classifier = nn.Linear(self.num_features, num_classes)
-        self.classifier = classifier.to(next(self.parameters()))
+        self.classifier = classifier.to(next(self.parameters())).train(self.training)
         forget_classes(self)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:

@@ -215,7 +215,7 @@ class GroupTransformer(HubModule):
         """
         classifier = self._classifier(num_classes)
         gnn.initialize(classifier, self.whitening_scale)
-        self.transformer[-1] = classifier.to(next(self.parameters()))
+        self.transformer[-1] = classifier.to(next(self.parameters())).train(self.training)
         forget_classes(self)
 
     def _classifier(self, num_classes: int) -> nn.Module:

@@ -16,6 +16,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from g_selfatt.groups import Group, get
@@ -57,6 +58,7 @@ else:
             setattr(cls, "__signature__", inspect.Signature(parameters))  # noqa: B010
 
         def _save_pretrained(self, save_directory: Path) -> None:
+            _check_group(getattr(self, "group", None))
             arguments: dict[str, Any] = dict(self._hub_mixin_config)  # type: ignore[arg-type]
             arguments["num_classes"] = self.num_classes
             save_directory.joinpath("config.json").write_text(json.dumps(arguments, indent=2))
@@ -93,6 +95,24 @@ else:
         def generate_model_card(self, *arguments: Any, **options: Any) -> ModelCard:
             """The model card, from what is known of the network and its weights."""
             return ModelCard(_card(self))
+
+
+def _check_group(group: Group | None) -> None:
+    """ValueError unless the name of a group stands for it."""
+    if group is None:
+        return
+    try:
+        named = get(group.name)
+    except ValueError:
+        named = None
+    if named is None or not (
+        torch.equal(named.multiplication_table, group.multiplication_table)
+        and torch.equal(named.matrices, group.matrices)
+    ):
+        raise ValueError(
+            f"a network is saved with the name of its group, and groups.get({group.name!r}) is not "
+            "this group; save its state_dict, or use a group that groups.get makes"
+        )
 
 
 def _card(network: Any) -> str:

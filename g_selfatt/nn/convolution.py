@@ -33,7 +33,10 @@ class _GroupConvolution(AnyLayout):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        for name, value in (("kernel_size", kernel_size), ("stride", stride)):
+        for name, value in (
+            ("in_channels", in_channels), ("out_channels", out_channels),
+            ("kernel_size", kernel_size), ("stride", stride),
+        ):  # fmt: skip
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.group = group = get(group)

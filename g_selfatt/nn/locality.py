@@ -33,7 +33,8 @@ def head_offsets(num_heads: int) -> Tensor:
     farthest from the query are left out.
     """
     side = math.isqrt(num_heads - 1) + 1
-    axis = torch.linspace(-1, 1, side, dtype=torch.float64) if side > 1 else torch.zeros(1).double()
+    ends = (-1, 1) if side > 1 else (0, 0)
+    axis = torch.linspace(*ends, side, dtype=torch.float64, device="cpu")
     grid = torch.cartesian_prod(axis, axis)
     nearest = grid.square().sum(1).argsort(stable=True)[:num_heads]
     return grid[nearest.sort().values]

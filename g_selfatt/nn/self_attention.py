@@ -93,6 +93,11 @@ class SelfAttention(nn.Module):
             raise ValueError(
                 f"attention_dropout_rate must be in [0, 1), got {attention_dropout_rate}"
             )
+        for name, count in (
+            ("in_channels", in_channels), ("out_channels", out_channels), ("num_heads", num_heads)
+        ):  # fmt: skip
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
         check_backend_name(backend)
         self.group = group = get(group)
         self.lifting = group_encoding is None

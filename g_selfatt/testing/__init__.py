@@ -78,7 +78,7 @@ def layer_errors(
     Raises:
         ValueError: the network does not compute a layer.
     """
-    group = get(group) if isinstance(group, str) else group
+    group = get(group)
     training = [part for part in network.modules() if part.training]
     network.eval()
     try:
@@ -129,13 +129,20 @@ def assert_equivariant(
 
     Raises:
         AssertionError: with the worst element and its error.
+        ValueError: there is no element to judge but the identity, as for p3.
     """
+    group = get(group)
+    if len(group.grid_elements) == 1 < group.num_elements:
+        raise ValueError(
+            f"no element of {group.name} but the identity maps the pixel grid to itself: "
+            "nothing can be judged; equivariance_error measures the others"
+        )
     tolerance = TOLERANCES[x.dtype] if tolerance is None else tolerance
     errors = equivariance_error(module, group, x).exact
     worst = max(errors, key=lambda h: _nan_is_worst(errors[h]))
     if not errors[worst] <= tolerance:
         raise AssertionError(
-            f"{type(module).__name__} is not equivariant to {get(group).name}: relative error "
+            f"{type(module).__name__} is not equivariant to {group.name}: relative error "
             f"{errors[worst]:.2e} for element {worst}, more than {tolerance:.0e}"
         )
 
@@ -145,11 +152,12 @@ def _run(network: nn.Module, x: Tensor, layers: Mapping[str, nn.Module]) -> dict
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
-        return lambda module, inputs, output: outputs.__setitem__(name, output)
+        # A copy, and of the input too: what comes next may write to its input.
+        return lambda module, inputs, output: outputs.__setitem__(name, output.clone())
 
     handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
     try:
-        network(x)
+        network(x.clone())
     finally:
         for handle in handles:
             handle.remove()

@@ -10,7 +10,7 @@ import importlib
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; None for those of the process.
 
     Returns:
-        0; 1 where an error is above the tolerance or is no number. A user's mistake exits with 2.
+        0; 1 where an error is above the tolerance or is no number, or where nothing can be judged
+        but the identity. A user's mistake exits with 2.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -52,11 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for h, error in errors.items():
         note = "  interpolated, not judged" if h in errors.interpolated else ""
         print(f"{h:>7}  {_describe(group.matrices[h]):<26}{error:.1e}{note}")
+    if len(errors.exact) == 1 < len(errors):
+        print(f"no element of {group.name} but the identity can be judged")
+        return 1
     failed = [h for h, error in errors.exact.items() if not error <= tolerance]  # nan fails
-    verdict = f"not equivariant to {group.name}" if failed else f"equivariant to {group.name}"
-    worst = f"; elements {', '.join(map(str, failed))} are above" if failed else ""
+    judged = (
+        f"elements {_list(errors.exact)} of {group.name}" if errors.interpolated else group.name
+    )
+    verdict = f"{'not ' if failed else ''}equivariant to {judged}"
+    worst = f"; elements {_list(failed)} are above" if failed else ""
     print(f"{type(module).__name__} is {verdict}: tolerance {tolerance:.0e}{worst}")
     return 1 if failed else 0
+
+
+def _list(elements: Iterable[int]) -> str:
+    return ", ".join(map(str, elements))
 
 
 def _parser() -> _Parser:

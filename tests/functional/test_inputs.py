@@ -96,3 +96,9 @@ def test_under_autocast_dtypes_may_differ(backend):
     with torch.autocast("cpu", torch.bfloat16):
         out = self_attention(**given, scale=1.0, backend=backend)
     assert out.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("scale", [torch.tensor(0.5), None, "0.5"])
+def test_a_scale_that_is_no_number_is_refused(scale):
+    with pytest.raises(ValueError, match=f"scale must be a number, got {type(scale).__name__}"):
+        self_attention(**inputs(), scale=scale)

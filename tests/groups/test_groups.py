@@ -98,6 +98,21 @@ def test_dihedral_product_worked_by_hand():
     assert p4m.inverse_table.tolist() == [0, 3, 2, 1, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [
+        ("z2", (False, False)),
+        ("mz2", (False, True)),
+        ("mz2@90", (True, False)),
+        ("mz2@30", (True, True)),
+        ("p3", (True, True)),
+        ("p4m", (True, True)),
+    ],
+)
+def test_which_axes_are_turned_or_mirrored(name, axes):
+    assert groups.get(name).moved_axes == axes
+
+
 def test_actions():
     p4 = SE2(4)
     # (row, col) = (1, 0), one pixel down, goes to (0, 1), one pixel right: R(90°) on (row, col).
@@ -148,7 +163,16 @@ def test_a_group_of_ones_own_is_checked():
     up_down = Group("up-down", table, flip)
     assert up_down.inverse_table.tolist() == [0, 1] and up_down.grid_elements == (0, 1)
     with pytest.raises(ValueError, match="do not multiply"):
-        Group("wrong matrices", table, torch.stack([torch.eye(2), 2 * torch.eye(2)]))
+        Group("wrong matrices", table, flip.flip(0))
+    with pytest.raises(ValueError, match="must be changed to pixels"):  # of a hexagonal lattice
+        third = torch.tensor([[0.0, -1.0], [1.0, -1.0]])
+        Group(
+            "p3",
+            groups.get("p3").multiplication_table,
+            torch.stack([third**0, third, third @ third]),
+        )
+    of_lists = Group("up-down", table.tolist(), flip.tolist())
+    assert torch.equal(of_lists.matrices, up_down.matrices)
     rounded = groups.get("p6").matrices.float()  # √3/2 is 1e-8 away
     with pytest.raises(ValueError, match="must be float64"):
         Group("rounded", groups.get("p6").multiplication_table, rounded)

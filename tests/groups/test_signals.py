@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from g_selfatt.functional import inscribed_disc, preserves_grid, transform_plane
@@ -37,3 +38,26 @@ def test_inscribed_disc_is_what_stays_in_the_image():
     disc = inscribed_disc(torch.zeros(1, 9, 9))
     assert disc[4, 0] and disc[4, 8] and not disc[0, 0]
     assert abs(disc.sum() - math.pi * 4**2) < 4
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 1e-3), (torch.bfloat16, 8e-3)])
+def test_half_precision_turns_as_far_as_single(dtype, tolerance):
+    x = torch.rand(1, 1, 224, 224).to(dtype)
+    turned = SE2(8).act_on_signal(x, 1)
+    assert turned.dtype == dtype
+    assert (turned.float() - SE2(8).act_on_signal(x.float(), 1)).abs().max() < tolerance
+
+
+def test_a_row_of_pixels_leaves_the_image_when_it_is_turned():
+    row = torch.ones(1, 9)
+    turned = transform_plane(row, SE2(8).matrices[1].float())  # in either precision
+    # Pixel k moves √½·k up, and what comes to row 0 at column k is |√½·k| rows away.
+    expected = (1 - (torch.arange(9.0) - 4).abs() * 0.5**0.5).clamp_min(0)
+    torch.testing.assert_close(turned[0], expected)
+
+
+def test_integers_are_not_interpolated():
+    pixels = torch.zeros(1, 1, 5, 5, dtype=torch.uint8)
+    assert SE2(8).act_on_signal(pixels, 2).dtype == torch.uint8
+    with pytest.raises(ValueError, match="expected a floating-point map, got torch.uint8"):
+        SE2(8).act_on_signal(pixels, 1)

@@ -64,6 +64,16 @@ def test_a_new_last_layer_and_a_group_of_ones_own_choice_are_kept(tmp_path):
     )
 
 
+def test_a_group_that_its_name_does_not_stand_for_is_refused(tmp_path):
+    p4 = groups.get("p4")
+    order = torch.tensor([0, 2, 1, 3])  # the same group, its elements in another order
+    table = order.argsort()[p4.multiplication_table[order][:, order]]
+    group = groups.Group("p4", table, p4.matrices[order])
+    network = models.create_model("p4sa", "rotDigits", group=group)
+    with pytest.raises(ValueError, match=r"groups.get\('p4'\) is not this group"):
+        network.save_pretrained(tmp_path)
+
+
 def test_what_does_not_fit_is_one_line(tmp_path):
     network = models.create_model("z2cnn", "rotMNIST")
     network.save_pretrained(tmp_path)

@@ -77,6 +77,19 @@ def test_groups_and_their_tables_do_not_depend_on_the_device_context():
     assert torch.equal(offsets, expected)
 
 
+def test_layers_of_the_cpu_run_under_another_default_device():
+    layer, x = make("lift_local", backend="numba", attention_dropout_rate=0.3), signal("lift_local")
+    turn, plane = groups.get("p8").act_on_signal, torch.rand(1, 1, 5, 6)
+    torch.manual_seed(0)
+    expected = layer(x), turn(plane, 1)
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        got = layer(x), turn(plane, 1)
+        got[0].sum().backward()
+    assert torch.equal(got[0], expected[0]) and torch.equal(got[1], expected[1])
+    assert layer.query.weight.grad.isfinite().all()
+
+
 def test_a_network_made_without_memory():
     trained = models.create_model("p4sa", "rotDigits").eval()
     with torch.device("meta"):

@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from g_selfatt import groups, nn, testing
+from g_selfatt import functional, groups, models, nn, testing
 
 LAYERS = [
     nn.LiftSelfAttention,
@@ -61,3 +61,32 @@ def test_groups_by_their_names_elsewhere():
     lift = nn.LiftConv("p4m", 1, 2, 3).double()
     network = torch.nn.Sequential(lift, nn.GroupConv("p4m", 2, 2, 3).double())
     testing.assert_equivariant(network, "p4m", torch.randn(1, 1, 7, 7).double())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: nn.LiftLocalSelfAttention("p4", 1, 4, 6, 0, 3),
+            "num_heads must be at least 1, got 0",
+        ),
+        (
+            lambda: nn.GroupSelfAttention("p4", 1, 6, 0, 2, 3),
+            "out_channels must be at least 1, got 0",
+        ),
+        (lambda: nn.LiftConv("p4", 0, 2, 3), "in_channels must be at least 1, got 0"),
+        (lambda: nn.Crop(-1), "crop_size must be at least 0, got -1"),
+        (lambda: groups.get(4), "a group is a Group or its name, e.g. 'p4', got 4"),
+        (
+            lambda: functional.invariant_pooling(torch.zeros(1, 2, 3, 3)),
+            r"expected a map \(B, C, \|H\|, H, W\), got \(1, 2, 3, 3\)",
+        ),
+        (
+            lambda: models.create_model("z2cnn")(torch.zeros(1, 1, 32, 32)),
+            r"takes images \(B, C, 28, 28\), got \(1, 1, 32, 32\)",
+        ),
+    ],
+)
+def test_arguments_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -137,3 +137,14 @@ def test_make_fx_records_what_the_layer_computes():
     layer, x = make("group_local"), signal("group_local")
     recorded = make_fx(layer)(x)
     torch.testing.assert_close(recorded(x + 1), layer(x + 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"), [(nn.LiftConv, (2, 7, 7)), (nn.GroupConv, (2, 4, 7, 7))]
+)
+def test_a_convolution_that_never_ran_is_one_graph_without_being_asked(kind, shape):
+    layer, counter = kind("p4", 2, 2, 3), CompileCounterWithBackend("eager")
+    x = torch.randn(2, *shape)
+    got = torch.compile(layer, backend=counter)(x)  # without fullgraph, which hides breaks
+    assert counter.frame_count == 1
+    torch.testing.assert_close(got, layer(x))

@@ -34,8 +34,9 @@ NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 def attend(inputs: AttentionInputs) -> Tensor:
     """The attention of `g_selfatt.functional.self_attention`, by the compiled kernels."""
-    # From the generator that torch.manual_seed sets, and without asking a device.
-    seed = int(torch.randint(2**62, ())) if inputs.dropout_rate > 0 else 0
+    # From the generator that torch.manual_seed sets. Here and below device="cpu" says what
+    # torch.set_default_device may have changed.
+    seed = int(torch.randint(2**62, (), device="cpu")) if inputs.dropout_rate > 0 else 0
     return _Attention.apply(
         inputs.query,
         inputs.key,
@@ -113,13 +114,13 @@ class Call:
         table = table.detach().to(dtype)
         if embedding is None or index is None:  # lifting: a group score of zero
             embedding = query.new_zeros(1, 0)
-            index = torch.zeros(outputs, elements, elements, dtype=torch.int64)
+            index = torch.zeros(outputs, elements, elements, dtype=torch.int64, device="cpu")
         offsets = geometry.window[0] * geometry.window[1]
         self.problem = Problem(
             view(query.to(dtype)),
             view(key.to(dtype)),
             view(value.to(dtype)),
-            scale,
+            float(scale),
             *unique_rows(table.flatten(2).mT.contiguous().numpy()),
             # A copy: a view of NumPy's would pin the storage of a parameter, which FSDP resizes.
             embedding.detach().to(dtype, copy=True).contiguous().numpy(),
@@ -137,10 +138,12 @@ class Call:
     def _empty_image(self, parts: int, elements: int) -> Tensor:
         """``(parts, B, heads, c, elements, H, W)``."""
         batch, heads, channels, _, *size = self.shape
-        if self.heads_inside:
-            shape = (parts, batch, channels, heads, elements, *size)
-            return torch.empty(shape, dtype=self.dtype).transpose(2, 3)
-        return torch.empty(parts, batch, heads, channels, elements, *size, dtype=self.dtype)
+        inside = (channels, heads) if self.heads_inside else (heads, channels)
+        image = self._empty(parts, batch, *inside, elements, *size)
+        return image.transpose(2, 3) if self.heads_inside else image
+
+    def _empty(self, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=self.dtype, device="cpu")
 
     def forward(self) -> Tensor:
         """``(B, heads, c, |H|, H, W)``."""
@@ -162,8 +165,8 @@ class Call:
         d_query = self._empty_image(1, elements)
         d_key, d_value = (self._empty_image(parts, elements) for _ in range(2))
         depth = problem.table.shape[1]
-        d_table = torch.empty(parts, units, *problem.rows.shape, depth, dtype=self.dtype)
-        d_embedding = torch.empty(parts, units, *problem.embedding.shape, dtype=self.dtype)
+        d_table = self._empty(parts, units, *problem.rows.shape, depth)
+        d_embedding = self._empty(parts, units, *problem.embedding.shape)
         arguments = (
             problem,
             view(d_out.to(self.dtype)),
