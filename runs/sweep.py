@@ -18,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from training import command_line
 from training.errors import ConfigError, ExpectedStop, Termination
 from training.run_folder import differences, identity
 from training.stopping import RaiseOnTermination
+
+Run = tuple[str, int]  # a recipe and a seed
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,18 +60,35 @@ def main(arguments: Sequence[str]) -> int:
     # spawn: the threads of torch do not survive a fork
     processes = ProcessPoolExecutor(options.parallel, multiprocessing.get_context("spawn"))
     with processes as pool, RaiseOnTermination():
-        futures = [pool.submit(run, *one, options.again, options.results) for one in todo]
         try:
-            codes = [_report(future.result()) for future in as_completed(futures)]
+            return _run_all(pool, todo, options)
         except (KeyboardInterrupt, BrokenProcessPool) as error:
             if isinstance(error, Termination):  # sent to this process alone, Ctrl-C to all
                 for process in multiprocessing.active_children():
                     process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
+            try:
+                pool.shutdown()
+            except KeyboardInterrupt:  # the second one: what a run has not kept is lost
+                for process in multiprocessing.active_children():
+                    process.kill()
             what = "interrupted" if isinstance(error, KeyboardInterrupt) else "a run was killed"
             print(f"{what}: the same command goes on", file=sys.stderr)
             return 143 if isinstance(error, Termination) else 130
-    return max(codes, default=0)
+
+
+def _run_all(pool: ProcessPoolExecutor, runs: Sequence[Run], options: argparse.Namespace) -> int:
+    """Start a run when another is done; returns the worst exit code.
+
+    A pool that had them all would begin the next one in a process that was told to stop.
+    """
+    waiting, running, worst = iter(runs), set[Future[tuple[int, str]]](), 0
+    for _ in range(len(runs)):
+        while len(running) < options.parallel and (one := next(waiting, None)):
+            running.add(pool.submit(run, *one, options.again, options.results))
+        done = next(as_completed(running))
+        running.remove(done)
+        worst = max(worst, _report(done.result()))
+    return worst
 
 
 def configuration(recipe: str, seed: int) -> ConfigDict:

@@ -92,18 +92,22 @@ WAITS = """
 import multiprocessing, os, signal
 from config import get_config
 
+def stop(*_):
+    raise KeyboardInterrupt  # as a training does
+
 if multiprocessing.parent_process():
+    signal.signal(signal.SIGTERM, stop)
     with open({fifo!r}, "w") as fifo:
         fifo.write(str(os.getpid()))
     signal.pause()
 """
 
 
-def test_sigterm_stops_the_runs_too(tmp_path):
+def test_sigterm_stops_the_runs_too_and_begins_no_other(tmp_path):
     file, fifo = tmp_path / "mine.py", tmp_path / "fifo"
     file.write_text(WAITS.format(fifo=str(fifo)))
     os.mkfifo(fifo)
-    command = [sys.executable, "-m", "runs.sweep", str(file)]
+    command = [sys.executable, "-m", "runs.sweep", str(file), "--seeds", "0", "1", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sweeper:
         run = int(fifo.read_text())  # returns when the run has begun
         sweeper.send_signal(signal.SIGTERM)
