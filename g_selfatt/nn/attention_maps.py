@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from g_selfatt.nn.modes import evaluating
 from g_selfatt.nn.self_attention import SelfAttention
 
 
@@ -34,14 +35,11 @@ def attention_maps(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
         maps[names[layer]] = layer.forward(*args, return_attention=True)[1]
 
     hooks = [layer.register_forward_hook(keep) for layer in names]
-    in_training = [module for module in network.modules() if module.training]
-    network.eval()
     try:
-        with torch.compiler.set_stance("force_eager"):  # compiled code does not call the hooks
+        # Compiled code does not call the hooks.
+        with evaluating(network), torch.compiler.set_stance("force_eager"):
             network(x)
     finally:
-        for module in in_training:
-            module.training = True
         for hook in hooks:
             hook.remove()
     if not maps:
