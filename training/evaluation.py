@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from g_selfatt.nn.modes import evaluating
 from training import distributed
 from training.precision import Precision
 
@@ -50,7 +51,7 @@ def evaluate(
     images: int | None = None,
     classes: int = 0,
 ) -> Score:
-    """Run a network over every batch, in eval mode, and put its mode back.
+    """Run a network over every batch, in eval mode; the mode of each submodule is restored.
 
     Args:
         model: (B, C, H, W) to logits (B, classes).
@@ -63,8 +64,6 @@ def evaluate(
     Returns:
         The score over all images of all processes, each counted once.
     """
-    was_training = model.training
-    model.eval()
     sums = torch.zeros(3, dtype=torch.float64)  # loss, images right, images
     confusion = torch.zeros(classes**2, dtype=torch.int64)
     bar = tqdm(
@@ -76,7 +75,7 @@ def evaluate(
         mininterval=0.1 if sys.stderr.isatty() else 5,  # a log file is no place for animation
         disable=not title or distributed.rank() > 0,
     )
-    with bar:
+    with bar, evaluating(model):
         for x, y in batches:
             sums, confusion = sums.to(x.device), confusion.to(x.device)
             if not len(y):  # another process has all images of this batch
@@ -92,7 +91,6 @@ def evaluate(
             if classes:
                 confusion.index_add_(0, y * classes + answers, torch.ones_like(y))
             bar.update(len(y) * distributed.size())
-    model.train(was_training)
     loss, correct, count = distributed.total(sums).tolist()
     if not classes:
         return Score(loss / count, int(correct), int(count))

@@ -10,6 +10,7 @@ from torch import nn
 from g_selfatt import models
 from g_selfatt.datasets import DatasetInfo
 from g_selfatt.datasets.errors import one_line
+from g_selfatt.nn.modes import evaluating
 from training.errors import ConfigError
 from training.keys_taken import network_keys
 from training.precision import Precision
@@ -89,9 +90,7 @@ def compile_network(
     # Once uncompiled: attention backends that must prove themselves cannot do so in a compiler, and
     # what the first call computes and keeps becomes constants of the graph. In eval mode, which
     # draws no random numbers.
-    training = network.training
     image = torch.zeros(1, info.in_channels, info.image_size, info.image_size, device=device)
-    with torch.no_grad(), precision.autocast():
-        network.eval()(image)
-    network.train(training)
+    with evaluating(network), torch.no_grad(), precision.autocast():
+        network(image)
     network.compile(mode="reduce-overhead", dynamic=False)

@@ -96,14 +96,6 @@ class Group:
         """Act on group elements: ``h·x`` for every index in ``pp_h``, of the same shape."""
         return self.multiplication_table.to(pp_h.device)[h, pp_h]
 
-    def left_action_on_G(self, h: int, pp: Tensor, pp_h: Tensor) -> tuple[Tensor, Tensor]:
-        """Act on points (position, group element) of the affine group: on both at once."""
-        return self.left_action_on_Rd(h, pp), self.left_action_on_H(h, pp_h)
-
-    def absolute_determinant(self, h: int) -> float:
-        """|det| of the matrix of ``h``: 1.0, since rotations and mirrors keep areas."""
-        return self.matrices[h].det().abs().item()
-
     def act_on_signal(self, signal: Tensor, h: int) -> Tensor:
         """What a map becomes when its input is acted on by ``h``: ``[L_h f](p) = f(h⁻¹p)``.
 

@@ -23,7 +23,7 @@ def get(name: str | Group) -> Group:
             lines are turned by A degrees (`E2`). A group is returned as it is.
 
     Returns:
-        A new group.
+        The group; a new one for a name.
 
     Raises:
         ValueError: the name is none of these.

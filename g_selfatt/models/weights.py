@@ -37,20 +37,12 @@ FREE_ARGUMENTS = {
     "dropout_rate_after_maxpooling", "whitening_scale", "position_init_scale", "locality_init",
     "backend",
 }  # fmt: skip
-# Keys of the configuration that files without a record of their network have, as arguments.
-_OLD_KEYS = {
-    "dropout_att": "attention_dropout_rate",
-    "dropout_values": "value_dropout_rate",
-    **{
-        name: name
-        for name in (
-            "attention_type", "patch_size", "norm_type", "activation_function", "whitening_scale",
-            "position_init_scale", "group_encoding", "positional_encoding",
-        )
-    },
-}  # fmt: skip
 # What the JSON of the metadata has at least.
-_NEEDED = {"config": ("dataset", "model"), "results": ("test_accuracy", "parameters")}
+_NEEDED = {
+    "config": ("dataset", "model"),
+    "results": ("test_accuracy", "parameters"),
+    "network": ("arguments", "data"),
+}
 _FACTS = ("name", "image_size", "in_channels", "num_classes", "mean", "std", "classes")
 
 
@@ -77,9 +69,9 @@ class Weights:
         path = Path(path)
         path = path / WEIGHTS if path.is_dir() else path
         metadata = read_metadata(path)
-        if "config" not in metadata or "results" not in metadata:
+        if missing := [name for name in _NEEDED if name not in metadata]:
             raise CheckpointError(
-                f"{path} was not written by training: it has no configuration with it"
+                f"{path} was not written by training: it lacks {', '.join(missing)}"
             )
         for name, keys in _NEEDED.items():
             if not _is_object_with(metadata[name], keys):
@@ -106,13 +98,7 @@ class Weights:
     @cached_property
     def network(self) -> dict[str, Any]:
         """What the network was made with, as from `network_record`."""
-        if "network" in self.metadata:
-            return json.loads(self.metadata["network"])
-        info = datasets.INFO[self.config["dataset"]]
-        entry = model_entry(self.config["model"])
-        old = {_OLD_KEYS[key]: value for key, value in self.config.items() if key in _OLD_KEYS}
-        arguments = {keyword: value for keyword, value in old.items() if entry.takes(keyword)}
-        return network_record(entry.name, info, entry.arguments_for(info) | arguments)
+        return json.loads(self.metadata["network"])
 
     @property
     def model(self) -> str:

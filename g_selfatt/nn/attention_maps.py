@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from g_selfatt.nn.modes import evaluating
 from g_selfatt.nn.self_attention import SelfAttention
 
 
@@ -30,18 +33,15 @@ def attention_maps(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
     names = {m: name for name, m in network.named_modules() if isinstance(m, SelfAttention)}
     maps: dict[str, Tensor] = {}
 
-    def keep(layer: SelfAttention, args: tuple[Tensor, ...], output: Tensor) -> None:
-        maps[names[layer]] = layer.forward(*args, return_attention=True)[1]
+    def keep(layer: SelfAttention, args: Any, keywords: dict[str, Any], output: Tensor) -> None:
+        maps[names[layer]] = layer.forward(*args, **keywords | {"return_attention": True})[1]
 
-    hooks = [layer.register_forward_hook(keep) for layer in names]
-    in_training = [module for module in network.modules() if module.training]
-    network.eval()
+    hooks = [layer.register_forward_hook(keep, with_kwargs=True) for layer in names]
     try:
-        with torch.compiler.set_stance("force_eager"):  # compiled code does not call the hooks
+        # Compiled code does not call the hooks.
+        with evaluating(network), torch.compiler.set_stance("force_eager"):
             network(x)
     finally:
-        for module in in_training:
-            module.training = True
         for hook in hooks:
             hook.remove()
     if not maps:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from g_selfatt.functional.filters import group_filters, lifting_filters
 from g_selfatt.groups import Group, get
+from g_selfatt.nn.axes import check_axes
 from g_selfatt.nn.one_node import AnyLayout, one_node
 
 
@@ -87,13 +88,6 @@ class _GroupConvolution(AnyLayout):
                 f"pixels only, got {height}×{width}; or pool with MaxPool or AvgPool, which fit all"
             )
 
-    def _check_axes(self, x: Tensor, *axes: int) -> None:
-        if x.dim() != len(axes) + 3 or x.shape[1:-2] != torch.Size(axes):
-            raise ValueError(
-                f"{type(self).__name__} on {self.group.name} takes "
-                f"(B, {', '.join(map(str, axes))}, H, W), got {tuple(x.shape)}"
-            )
-
     def extra_repr(self) -> str:
         stride = f", stride={self.stride}" if self.stride > 1 else ""
         bias = ", bias=False" if self.bias is None else ""
@@ -109,9 +103,10 @@ class LiftConv(_GroupConvolution):
         out[h,i] = Σ_δ w[h·δ]·x[i+δ] + b
 
     Equivariant, exactly for multiples of 90° and their mirrors. For elements of other angles the
-    sum is written ``Σ_ε w[ε]·x[i+h⁻¹·ε]``, over the weights of the disc ``|ε| ≤ kernel_size // 2``,
-    and x is interpolated bilinearly between pixels. Then equivariance holds as well as bilinear
-    interpolation does: for features some pixels wide, to a few per cent.
+    sum is written ``Σ_ε w[ε]·x[i+h⁻¹·ε]``, over the weights of the disc
+    ``|ε| ≤ (kernel_size − 1) / 2``, and x is interpolated bilinearly between pixels. Then
+    equivariance holds as well as bilinear interpolation does: for features some pixels wide, to a
+    few per cent.
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, |H|, H', W')`` with
     ``H' = (H − 1) // stride + 1`` (an even kernel: ``(H − 2) // stride + 1``); zeros outside.
@@ -159,7 +154,7 @@ class LiftConv(_GroupConvolution):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
-        self._check_axes(x, self.in_channels)
+        check_axes(self, self.group, x, self.in_channels)
         return self._convolve(x, lifting_filters(self.group, self.weight), 1)
 
 
@@ -225,7 +220,7 @@ class GroupConv(_GroupConvolution):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
-        self._check_axes(x, self.in_channels, self.group.num_elements)
+        check_axes(self, self.group, x, self.in_channels, self.group.num_elements)
         filters = group_filters(self.group, self.weight).flatten(2, 3)
         return self._convolve(x.flatten(1, 2), filters, self.in_channels if self.depthwise else 1)
 

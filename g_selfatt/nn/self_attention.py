@@ -12,6 +12,7 @@ from g_selfatt.backends import check_backend_name
 from g_selfatt.functional import attention_weights, group_index, self_attention
 from g_selfatt.functional.tracing import is_traced
 from g_selfatt.groups import Group, get
+from g_selfatt.nn.axes import check_axes
 from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.one_node import one_node
@@ -170,7 +171,8 @@ class SelfAttention(nn.Module):
         Raises:
             ValueError: x has other axes or another number of channels.
         """
-        self._check_input(x)
+        axes = (self.in_channels,) if self.lifting else (self.in_channels, self.group.num_elements)
+        check_axes(self, self.group, x, *axes)
         encodings = (
             self._encode_positions(self.neighbourhood.window(*x.shape[-2:])),
             None if self.lifting else self.group_embedding.weight,
@@ -257,15 +259,6 @@ class SelfAttention(nn.Module):
         if self.lifting:
             x = x.unsqueeze(2)
         return x.unflatten(1, (self.mid_channels, self.num_heads)).transpose(1, 2)
-
-    def _check_input(self, x: Tensor) -> None:
-        axes = (self.in_channels,) if self.lifting else (self.in_channels, self.group.num_elements)
-        if x.dim() != len(axes) + 3 or x.shape[1:-2] != torch.Size(axes):
-            expected = ", ".join(map(str, axes))
-            raise ValueError(
-                f"{type(self).__name__} on {self.group.name} takes (B, {expected}, H, W), "
-                f"got {tuple(x.shape)}"
-            )
 
     def extra_repr(self) -> str:
         encoding = "" if self.lifting else f", group_encoding={self.group_encoding!r}"

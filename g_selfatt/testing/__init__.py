@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from g_selfatt.functional import inscribed_disc
 from g_selfatt.groups import Group, get
+from g_selfatt.nn.modes import evaluating
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 5e-2, torch.bfloat16: 2e-1}
 """Largest relative error that rounding explains, by dtype of the input."""
@@ -79,9 +80,7 @@ def layer_errors(
         ValueError: the network does not compute a layer.
     """
     group = get(group)
-    training = [part for part in network.modules() if part.training]
-    network.eval()
-    try:
+    with evaluating(network):
         outputs = _run(network, x, layers)
         errors: dict[str, dict[int, float]] = {name: {} for name in outputs}
         for h in range(group.num_elements):
@@ -94,9 +93,6 @@ def layer_errors(
                 # NaN where the disc has no pixel: a map of 2×2 says nothing about such an element.
                 worst = difference.abs().max() if difference.numel() else difference.new_tensor(nan)
                 errors[name][h] = (worst / scale).item()
-    finally:
-        for part in training:  # not train(), which would thaw a BatchNorm that was frozen
-            part.training = True
     interpolated = tuple(h for h in range(group.num_elements) if h not in group.grid_elements)
     return {name: EquivarianceError(of, interpolated) for name, of in errors.items()}
 

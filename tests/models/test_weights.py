@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from g_selfatt import models
@@ -171,3 +172,18 @@ def test_the_metadata_of_strangers_are_left_out_with_a_word(tmp_path, caplog, co
     with pytest.raises(CheckpointError, match="was not written by training") as caught:
         models.Weights.read(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lacking", ["config", "results", "network"])
+def test_weights_that_lack_what_made_them_are_refused(tmp_path, lacking):
+    path = run_folder(tmp_path / "theirs", small(), test_accuracy=0.5, parameters=1)
+    path = path / models.WEIGHTS
+    tensors, metadata = load_file(path), models.read_metadata(path)
+    for without, message in (
+        ({}, f"it lacks {lacking}$"),
+        ({lacking: "{}"}, f"{lacking} is no JSON with [a-z_]+, [a-z_]+$"),
+    ):
+        kept = {name: text for name, text in metadata.items() if name != lacking}
+        save_file(tensors, path, kept | without)
+        with pytest.raises(CheckpointError, match=f"{path} was not written by training: {message}"):
+            models.Weights.read(path)

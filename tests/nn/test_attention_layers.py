@@ -193,6 +193,10 @@ def test_inputs_of_other_shapes_are_refused():
     for shape in [(2, 4, 5, 5), (2, 4, 8, 5, 5), (2, 3, 4, 5, 5)]:
         with pytest.raises(ValueError, match=r"p4 takes \(B, 4, 4, H, W\)"):
             layer(torch.zeros(shape).double())
+    layer = make("lift_local", "p4")
+    for shape in [(2, 4, 4, 5, 5), (2, 5, 5, 5)]:
+        with pytest.raises(ValueError, match=r"^LiftLocalSelfAttention on p4 takes \(B, 4, H, W\)"):
+            layer(torch.zeros(shape).double())
 
 
 def test_the_repr_shows_the_type():

@@ -157,3 +157,19 @@ def test_of_a_layer_alone_and_of_a_compiled_one():
 def test_a_network_without_attention_is_named():
     with pytest.raises(ValueError, match="no attention layer of g_selfatt.nn ran in this Conv2d"):
         nn.attention_maps(torch.nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 2, 2))
+
+
+def test_of_a_layer_that_is_called_by_keyword():
+    layer = make("lift_local", "p4")
+
+    class ByKeyword(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x=x)
+
+    x = signal("lift_local", "p4")
+    maps = nn.attention_maps(ByKeyword(), x)
+    assert torch.equal(maps["layer"], layer.eval()(x, return_attention=True)[1])

@@ -155,6 +155,8 @@ def test_mistakes_name_what_would_be_right():
         GroupConv(p4, 3, 4, 3, depthwise=True)
     with pytest.raises(ValueError, match=r"GroupConv on p4 takes \(B, 3, 4, H, W\), got"):
         GroupConv(p4, 3, 4, 3)(torch.zeros(1, 3, 5, 5))
+    with pytest.raises(ValueError, match=r"^LiftConv on p4 takes \(B, 3, H, W\), got"):
+        LiftConv(p4, 3, 4, 3)(torch.zeros(1, 2, 5, 5))
 
 
 @pytest.mark.parametrize("layer", [LiftConv, GroupConv])

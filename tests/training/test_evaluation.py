@@ -39,6 +39,17 @@ def test_the_mode_of_a_network_in_eval_mode_stays():
     assert not model.training
 
 
+def test_each_part_of_a_network_in_training_has_its_own_mode_afterwards():
+    frozen = nn.BatchNorm2d(1).eval()
+    model = nn.Sequential(frozen, nn.Dropout(0.5), nn.Flatten())
+    x, y = torch.rand(4, 1, 1, 2), torch.zeros(4, dtype=torch.int64)
+    evaluate(model, [(x, y)], OFF)
+    assert model.training and model[1].training and not frozen.training
+    with pytest.raises(IndexError):
+        evaluate(model, [(x, y + 2)], OFF)  # there are two classes
+    assert model.training and model[1].training and not frozen.training
+
+
 def test_a_score_tells_counts():
     assert str(Score(0.1, 299, 300)) == "99.67% (299 of 300 images)"
 
