@@ -99,12 +99,14 @@ def test_formulas_are_typeset(site):
         assert not any("\\" in block or "<mi>&amp;" in block for block in shown)
 
 
-@pytest.mark.parametrize("name", ["groups", "functional", "nn"])
+@pytest.mark.parametrize("name", ["groups", "functional", "nn", "models", "datasets", "testing"])
 def test_the_reference_has_what_the_library_exports(site, name):
     module = importlib.import_module(f"g_selfatt.{name}")
     page = (site / "reference" / name / "index.html").read_text()
-    documented = set(re.findall(rf'id="g_selfatt\.{name}\.(?:\w+\.)?(\w+)"', page))
-    assert {export for export in module.__all__ if not export.isupper()} <= documented
+    headings = re.findall(rf'<h[23] id="g_selfatt\.{name}\.([\w.]+)"', page)
+    assert len(headings) == len(set(headings))
+    exports = {export for export in module.__all__ if callable(getattr(module, export))}
+    assert exports <= {heading.split(".")[-1] for heading in headings}
 
 
 class Loads(HTMLParser):

@@ -80,23 +80,23 @@ def test_the_floors_of_the_library():
     assert misplaced({*drawn, ("g_selfatt.groups.group", "g_selfatt.groups.se2")})
 
 
-def test_the_layers_need_torch_alone():
-    """Numba and Triton, and what they need, are optional: imported on first use only.
+OPTIONAL = {
+    "backends/numba": {"numba", "llvmlite", "numpy", "filelock"},
+    "backends/triton": {"triton"},
+}
 
-    typing_extensions, which torch needs, is for type checkers only: see `attention_layers`.
+
+def test_the_layers_need_torch_alone():
+    """Numba and Triton, and what they need, are for the folders of their backends.
+
+    `test_optional_packages` imports these folders without them. typing_extensions, which torch
+    needs, is for type checkers only: see `attention_layers`.
     """
-    paths = [path for layer in LAYERS for path in (REPOSITORY / "g_selfatt" / layer).rglob("*.py")]
-    names = {name for path in paths for name in imported(path)}
-    foreign = names - set(sys.stdlib_module_names) - {"g_selfatt"}
-    assert foreign <= {
-        "torch",
-        "numba",
-        "llvmlite",
-        "numpy",
-        "filelock",
-        "triton",
-        "typing_extensions",
-    }
+    root = REPOSITORY / "g_selfatt"
+    for path in (path for layer in LAYERS for path in (root / layer).rglob("*.py")):
+        optional = OPTIONAL.get(path.parent.relative_to(root).as_posix(), set())
+        foreign = set(imported(path)) - set(sys.stdlib_module_names) - {"g_selfatt"}
+        assert foreign <= {"torch", "typing_extensions"} | optional, path
 
 
 def test_files_are_short():

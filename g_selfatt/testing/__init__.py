@@ -12,6 +12,15 @@ from g_selfatt.functional import inscribed_disc
 from g_selfatt.groups import Group, get
 from g_selfatt.nn.modes import evaluating
 
+__all__ = [
+    "TOLERANCES",
+    "EquivarianceError",
+    "UpTo",
+    "assert_equivariant",
+    "equivariance_error",
+    "layer_errors",
+]
+
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 5e-2, torch.bfloat16: 2e-1}
 """Largest relative error that rounding explains, by dtype of the input."""
 

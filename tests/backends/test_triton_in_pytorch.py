@@ -71,10 +71,10 @@ def test_says_why_it_cannot_run(monkeypatch):
         backend._why_no_triton.cache_clear()
 
 
+@pytest.mark.skipif(not INTERPRETED, reason="with a GPU there is no interpreter")
 def test_auto_leaves_the_interpreter_alone():
-    if INTERPRETED:
-        inputs = attention_of(make_small_inputs("mz2", (2, 2), (3, 3)))
-        assert not backend.is_worth_it(inputs)
+    inputs = attention_of(make_small_inputs("mz2", (2, 2), (3, 3)))
+    assert not backend.is_worth_it(inputs)
 
 
 def test_the_check_before_auto_runs_once_and_says_what_failed(monkeypatch, caplog):

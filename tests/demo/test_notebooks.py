@@ -84,8 +84,7 @@ def test_notebook_was_saved_executed(path):
 @each_notebook
 def test_notebook_asserts_what_it_shows(path):
     source = "\n".join(cell.source for cell in code_cells(path))
-    judges = ("assert ", "testing.assert_equivariant(", "testing.equivariance_error(")
-    assert any(judge in source for judge in judges)
+    assert "assert " in source or "testing.assert_equivariant(" in source
 
 
 @each_notebook
