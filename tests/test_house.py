@@ -99,6 +99,13 @@ def test_the_layers_need_torch_alone():
         assert foreign <= {"torch", "typing_extensions"} | optional, path
 
 
+def test_every_forward_says_its_shapes():
+    for path in (REPOSITORY / "g_selfatt" / "nn").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == "forward":
+                assert "→" in (ast.get_docstring(node) or ""), f"{path}:{node.lineno}"
+
+
 def test_files_are_short():
     for path in REPOSITORY.rglob("*.py"):
         inside = path.relative_to(REPOSITORY).parts[0]

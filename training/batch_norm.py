@@ -39,7 +39,7 @@ class CPUSyncBatchNorm(_BatchNorm):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """In eval mode as nn.BatchNormNd, without a word to the other processes."""
+        """``(B, C, ...)`` → the same; in eval mode without a word to the other processes."""
         if not self.training:
             return super().forward(input)
         x = input.float()
@@ -76,8 +76,10 @@ class _Stack(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """``(...)`` of this process → ``(processes, ...)`` of all."""
         return distributed.stack(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """The gradient ``(processes, ...)`` of the output → ``(...)`` of the input."""
         return distributed.total(gradient)[distributed.rank()]

@@ -128,6 +128,11 @@ class _Training:
         }
 
     def run(self) -> dict[str, Any]:
+        """Train the epochs that are left and test once; returns the figures of the run.
+
+        Raises:
+            ExpectedStop, DataError: what ended it, in one line.
+        """
         self._begin()
         config, folder, trainer = self.config, self.folder, self.trainer
         tracked = config if distributed.rank() == 0 else _untracked(config)

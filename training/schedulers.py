@@ -19,6 +19,7 @@ class _Plan:
 
     @property
     def total(self) -> int:
+        """Steps of the whole run."""
         return self.epochs * self.steps_per_epoch
 
 

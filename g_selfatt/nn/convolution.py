@@ -154,6 +154,12 @@ class LiftConv(_GroupConvolution):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, in_channels, H, W)`` → ``(B, out_channels, |H|, H', W')``.
+
+        Raises:
+            ValueError: x has other axes, another number of channels, or a size that the stride
+                does not fit.
+        """
         check_axes(self, self.group, x, self.in_channels)
         return self._convolve(x, lifting_filters(self.group, self.weight), 1)
 
@@ -220,6 +226,12 @@ class GroupConv(_GroupConvolution):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, in_channels, |H|, H, W)`` → ``(B, out_channels, |H|, H', W')``.
+
+        Raises:
+            ValueError: x has other axes, another number of channels, or a size that the stride
+                does not fit.
+        """
         check_axes(self, self.group, x, self.in_channels, self.group.num_elements)
         filters = group_filters(self.group, self.weight).flatten(2, 3)
         return self._convolve(x.flatten(1, 2), filters, self.in_channels if self.depthwise else 1)

@@ -20,6 +20,7 @@ class _OneByOne(AnyLayout):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, in_channels, …)`` → ``(B, out_channels, …)``."""
         if not x.is_cpu or self.weight.numel() > LARGEST_PRODUCT:
             return super().forward(x)
         weight = self.weight.flatten(1).expand(x.shape[0], -1, -1)
@@ -87,6 +88,7 @@ class LayerNorm(nn.Module):
         self.layer_norm = nn.GroupNorm(1, num_channels, eps=eps, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, …)`` → the same, each image normalized on its own."""
         return self.layer_norm(x)
 
 
@@ -94,14 +96,15 @@ class Swish(nn.Module):
     """x·sigmoid(x) (Ramachandran et al., 2017), of any shape."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Any shape → the same."""
         return nn.functional.silu(x)
 
 
 class Crop(nn.Module):
-    """Take ``crop_size`` pixels off every side of ``(…, H, W)``.
+    """Take ``crop_size`` pixels, at least 0, off every side of ``(…, H, W)``.
 
     Raises:
-        ValueError: crop_size is negative or, from ``forward``, nothing would be left of the image.
+        ValueError: crop_size is negative.
     """
 
     def __init__(self, crop_size: int) -> None:
@@ -112,6 +115,11 @@ class Crop(nn.Module):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(…, H, W)`` → ``(…, H − 2·crop_size, W − 2·crop_size)``.
+
+        Raises:
+            ValueError: nothing would be left of the image.
+        """
         c, (height, width) = self.crop_size, x.shape[-2:]
         if min(height, width) <= 2 * c:
             raise ValueError(f"cannot crop {c} pixels off every side of a {height}×{width} image")

@@ -37,6 +37,7 @@ class MaxPool(nn.Module):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, …, H, W)`` → ``(B, C, …, ⌈H/stride⌉, ⌈W/stride⌉)``, the maxima."""
         return _pool(x, self.stride, F.max_pool2d)
 
     def extra_repr(self) -> str:
@@ -48,6 +49,7 @@ class AvgPool(MaxPool):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, …, H, W)`` → ``(B, C, …, ⌈H/stride⌉, ⌈W/stride⌉)``, the means."""
         return _pool(x, self.stride, partial(F.avg_pool2d, count_include_pad=False))
 
 
@@ -74,6 +76,11 @@ class GroupPool(nn.Module):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, |H|, H, W)`` → ``(B, C, H, W)``.
+
+        Raises:
+            ValueError: x has other axes.
+        """
         if x.dim() != 5:
             raise ValueError(f"GroupPool takes (B, C, |H|, H, W), got {tuple(x.shape)}")
         return x.amax(dim=2) if self.reduction == "max" else x.mean(dim=2)
@@ -113,6 +120,11 @@ class Restrict(nn.Module):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, |H|, H, W)`` → ``(B, C, number of elements, H, W)``.
+
+        Raises:
+            ValueError: x has other axes, or is on another number of group elements.
+        """
         if x.dim() != 5 or x.shape[2] != self.group.num_elements:
             raise ValueError(
                 f"Restrict of {self.group.name} takes (B, C, {self.group.num_elements}, H, W), "

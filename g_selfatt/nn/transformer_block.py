@@ -68,6 +68,10 @@ class TransformerBlock(nn.Module):
 
     @checkpointed
     def forward(self, x: Tensor) -> Tensor:
-        """The block's output; shapes in the class docstring."""
+        """``(B, C, |H|, H, W)`` → ``(B, C_out, |H|, H − 2·crop_size, W − 2·crop_size)``.
+
+        Raises:
+            ValueError: x does not fit the attention layer, or crop_size leaves nothing of it.
+        """
         y = self.crop(self.attention(x)) + self.crop(self.shortcut(x))
         return y + self.mlp(y)

@@ -23,6 +23,8 @@ DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.float64, 
 
 
 class _Parser(argparse.ArgumentParser):
+    """Reports a user's mistake in one line, and exits with 2."""
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
@@ -35,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 1 where an error is above the tolerance or is no number, or where nothing can be judged
-        but the identity. A user's mistake exits with 2.
+        but the identity.
+
+    Raises:
+        SystemExit: 2 for a user's mistake, told in one line; 0 after ``--help``.
     """
     parser = _parser()
     options = parser.parse_args(arguments)

@@ -51,6 +51,8 @@ def attend(inputs: AttentionInputs) -> Tensor:
 
 
 class _Attention(torch.autograd.Function):
+    """`attend` for autograd; its arguments are those of `Call`."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -69,6 +71,11 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of the first five arguments, in their dtypes, None where not needed.
+
+        Raises:
+            ValueError: a graph of the gradients is asked for: there are no second derivatives.
+        """
         # torch's own once_differentiable says nothing where d_out is a constant.
         if torch.is_grad_enabled():
             raise ValueError(
@@ -157,7 +164,15 @@ class Call:
         return out[0]
 
     def backward(self, d_out: Tensor, wanted: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
-        """The gradients of query, key, value, table and embedding, None where not wanted."""
+        """The gradients of query, key, value, table and embedding.
+
+        Args:
+            d_out: gradient of the output, ``(B, heads, c, |H|, H, W)``.
+            wanted: for each of the five, whether it is computed.
+
+        Returns:
+            For each of the five None, or a tensor of its shape, in float32 or float64.
+        """
         problem, units, elements = self.problem, self.units, self.shape[3]
         tasks = share_out(units, len(self.geometry.blocks))
         parts = tasks[-1][4] + 1
