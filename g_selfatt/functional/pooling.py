@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from g_selfatt.functional.tracing import is_traced
+
 REDUCTIONS = ("sum", "mean")
 
 
@@ -25,7 +27,7 @@ def invariant_pooling(signal: Tensor, reduction: str = "sum") -> Tensor:
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"unknown reduction {reduction!r}; choose one of {', '.join(REDUCTIONS)}")
-    if signal.dim() != 5:
+    if not is_traced(signal) and signal.dim() != 5:
         raise ValueError(f"expected a map (B, C, |H|, H, W), got {tuple(signal.shape)}")
     over_space = signal.sum if reduction == "sum" else signal.mean
     return over_space(dim=(-2, -1)).amax(dim=-1)

@@ -185,7 +185,7 @@ def test_memory_formats_change_nothing(name, dataset):
     assert network.to(torch.float64)(x.double()).dtype == torch.float64
 
 
-@pytest.mark.parametrize("name, dataset", NETWORKS)
+@pytest.mark.parametrize("name, dataset", [*NETWORKS, ("z2cnn", "rotMNIST")])
 def test_graphs_of_torch_fx(name, dataset):
     network, x = make(name, dataset)
     traced = torch.fx.symbolic_trace(network)
