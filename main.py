@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import training
 from training import command_line
@@ -28,7 +29,10 @@ def main(arguments: Sequence[str]) -> int:
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
     if {"-h", "--help", "-help", "--helpfull"} & set(arguments):
-        print(command_line.help_text())
+        with suppress(BrokenPipeError):  # of `--help | head`
+            print(command_line.help_text(), flush=True)
+            return 0
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
         return 0
     try:
         config = command_line.parse(arguments)

@@ -44,7 +44,10 @@ def path_of(recipe: str, seed: int, folder: Path = RESULTS) -> Path:
 
 def read(recipe: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """The figures of all runs of a recipe, by seed."""
-    runs = [json.loads(path.read_text()) for path in path_of(recipe, 0, folder).parent.glob("*")]
+    runs = [
+        json.loads(path.read_text())
+        for path in path_of(recipe, 0, folder).parent.glob("seed*.json")
+    ]
     return sorted(runs, key=lambda run: run["seed"])
 
 

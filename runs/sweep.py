@@ -48,14 +48,19 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.parallel < 1:
         parser.error(f"--parallel: got {options.parallel}, expected at least 1")
-    runs = [(recipe, seed) for recipe in options.recipes for seed in options.seeds]
+    pairs = [(recipe, seed) for recipe in options.recipes for seed in options.seeds]
+    runs = list(dict.fromkeys(pairs))  # each once
     try:
+        options.results.mkdir(parents=True, exist_ok=True)
         for one in runs:
             configuration(*one)  # a mistake is said before anything is trained
         todo = [one for one in runs if options.again or not _is_there(*one, options.results)]
     except ExpectedStop as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
+    except OSError as error:
+        print(f"--results: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.parallel)))
     # spawn: the threads of torch do not survive a fork
     processes = ProcessPoolExecutor(options.parallel, multiprocessing.get_context("spawn"))

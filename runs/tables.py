@@ -9,9 +9,11 @@ for each network of `benchmarks.peers`.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,11 @@ _TABLE = re.compile(
 Runs = list[dict[str, Any]]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Run the command."""
+    argparse.ArgumentParser(
+        prog="python -m runs.tables", description="make the tables of README and RESULTS again"
+    ).parse_args(arguments)
     for page in PAGES:
         path = results.REPOSITORY / page
         path.write_text(fill(path.read_text()))
@@ -139,4 +144,4 @@ def _pace(runs: Runs) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -26,6 +26,12 @@ def test_help_shows_every_key(tmp_path):
     assert all(f"  {name} " in done.stdout for name in KEYS)
 
 
+def test_help_for_a_reader_that_stops(tmp_path):
+    command = f"{sys.executable} {PROGRAM} --help | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -33,6 +33,7 @@ LEAST_PER_CLASS = 5  # of images, so that each of the three parts has one of eve
 MEMORY = 2**31  # bytes of decoded images up to which they are kept in memory
 SAMPLE = 2_000  # training images that mean and standard deviation are of, where they are not kept
 
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF's orientation to PIL's Transpose
 Files = list[tuple[str, int]]  # image file and label
 
 
@@ -106,10 +107,13 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
         OSError: a file that is missing or no image.
     """
     import numpy as np
-    from PIL import ImageOps
+    from PIL import ExifTags, ImageOps
 
     with open_image(path) as image:
-        image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+        # Not ImageOps.exif_transpose, which writes the EXIF again and fails where it is odd.
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        image = image if turn is None else image.transpose(turn)
+        image = image.convert("L" if channels == 1 else "RGB")
         return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
 
 

@@ -176,7 +176,7 @@ def network_record(model: str, info: DatasetInfo, arguments: Mapping[str, Any]) 
 
 
 def list_weights(folder: str | Path) -> list[Weights]:
-    """The weights of all run folders in a folder, by name; what is damaged is logged, left out.
+    """The weights of all run folders in a folder, by name; what cannot be read is logged, left out.
 
     Args:
         folder: such as ``saved``.
@@ -185,7 +185,7 @@ def list_weights(folder: str | Path) -> list[Weights]:
     for path in sorted(Path(folder).glob(f"*/{WEIGHTS}")):
         try:
             found.append(Weights.read(path))
-        except CheckpointError as error:
+        except (CheckpointError, OSError) as error:  # such as another user's
             logger.warning("%s; left out", error)
     return found
 

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from g_selfatt import datasets
 from g_selfatt.datasets import folder
@@ -173,3 +173,14 @@ def test_what_cannot_be_a_data_set_is_refused_in_one_line(tmp_path, make_folder,
         datasets.load("folder", tmp_path / "d", image_size=16)
     message = str(error.value)
     assert "\n" not in message and all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_stand_as_their_camera_says(orientation, tmp_path, rng):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = tmp_path / "photo.png"
+    Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(file, exif=exif)
+    with Image.open(file) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(folder.read_image(str(file), 6, 3), upright)

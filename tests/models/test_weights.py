@@ -134,6 +134,7 @@ def test_listing_leaves_out_what_is_damaged(tmp_path, caplog):
     broken.write_bytes(broken.read_bytes()[:50])
     (tmp_path / "other").mkdir()
     models.save_weights(tmp_path / "other" / models.WEIGHTS, small(), {})
+    (tmp_path / "theirs" / models.WEIGHTS).mkdir(parents=True)  # as a file of another user
     assert [weights.name for weights in models.list_weights(tmp_path)] == ["good"]
     assert "broken" in caplog.text and "was not written by training" in caplog.text
     assert models.list_weights(tmp_path / "absent") == []

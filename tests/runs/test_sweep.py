@@ -122,6 +122,9 @@ def test_mistakes_are_one_line(small, capsys):
     assert capsys.readouterr().err == "smal: no such recipe; did you mean small?\n"
     assert sweep.main(["small", "smal", "--again"]) == 2  # and small is not trained
     assert capsys.readouterr().err == "smal: no such recipe; did you mean small?\n"
+    (small / "file").touch()
+    assert sweep.main(["small", "--results", str(small / "file" / "results")]) == 2
+    assert capsys.readouterr().err.startswith(f"--results: {small / 'file'}")
     with pytest.raises(SystemExit, match="2"):
         sweep.main(["small", "--parallel", "0"])
     assert "expected at least 1" in capsys.readouterr().err
