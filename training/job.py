@@ -101,9 +101,9 @@ def _evaluate(experiment: Experiment) -> dict[str, Any]:
 
 def _already_finished(config: ConfigDict, folder: Path) -> dict[str, Any]:
     """What is left of a run that was killed when its weights were there and its state was too."""
+    run = pretrained.verified(folder)  # before the states go
     keep = config.scheduler in EXTENDABLE
     distributed.on_first(lambda: close_states(folder, keep))
-    run = pretrained.read(folder)
     say(finished.report(run))
     return run.results
 

@@ -101,6 +101,20 @@ def read(folder: str | Path) -> Weights:
         raise WeightsError(str(error)) from error
 
 
+def verified(folder: str | Path) -> Weights:
+    """The weights of a run folder, whole: every number is read.
+
+    Raises:
+        WeightsError: there are none, or they are damaged.
+    """
+    weights = read(folder)
+    try:
+        models.load_model(weights)
+    except ValueError as error:
+        raise WeightsError(f"{error}; or delete the file, to go on from the state") from error
+    return weights
+
+
 def named(source: str | Path) -> Weights:
     """The weights of a run folder, or shipped weights by their full name or a pattern of it.
 

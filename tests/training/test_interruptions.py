@@ -183,6 +183,11 @@ def test_a_run_killed_after_its_weights_is_finished(configure, run, monkeypatch,
     folder = folder_of(configure("epochs=1"))
     assert (folder / STATE).exists() and (folder / WEIGHTS).exists()
     before = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(UserError, match="sha256.*; or delete the file, to go on from the state"):
+        run("epochs=1")
+    assert (folder / STATE).exists()
+    (folder / WEIGHTS).write_bytes(before)
     monkeypatch.setattr(job.Trainer, "_step", lambda *_: pytest.fail("it trained again"))
     run("epochs=1")
     assert "finished already: test accuracy" in capsys.readouterr().out
