@@ -51,10 +51,10 @@ def main(arguments: Sequence[str]) -> int:
     pairs = [(recipe, seed) for recipe in options.recipes for seed in options.seeds]
     runs = list(dict.fromkeys(pairs))  # each once
     try:
-        options.results.mkdir(parents=True, exist_ok=True)
         for one in runs:
             configuration(*one)  # a mistake is said before anything is trained
         todo = [one for one in runs if options.again or not _is_there(*one, options.results)]
+        options.results.mkdir(parents=True, exist_ok=True)
     except ExpectedStop as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -108,10 +109,15 @@ def test_sigterm_stops_the_runs_too_and_begins_no_other(tmp_path):
     file.write_text(WAITS.format(fifo=str(fifo)))
     os.mkfifo(fifo)
     command = [sys.executable, "-m", "runs.sweep", str(file), "--seeds", "0", "1", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sweeper:
-        run = int(fifo.read_text())  # returns when the run has begun
-        sweeper.send_signal(signal.SIGTERM)
-        assert sweeper.communicate(timeout=60)[1] == "interrupted: the same command goes on\n"
+    options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, **options) as sweeper:
+        try:
+            run = int(fifo.read_text())  # returns when the run has begun
+            sweeper.send_signal(signal.SIGTERM)
+            assert sweeper.communicate(timeout=60)[1] == "interrupted: the same command goes on\n"
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # which is as it should be
+                os.killpg(sweeper.pid, signal.SIGKILL)
     assert sweeper.returncode == 143
     with pytest.raises(ProcessLookupError):
         os.kill(run, 0)
