@@ -1,6 +1,7 @@
 """A folder of images becomes a data set; what cannot become one is refused in one line."""
 
 import logging
+import struct
 
 import numpy as np
 import pytest
@@ -184,3 +185,15 @@ def test_photos_stand_as_their_camera_says(orientation, tmp_path, rng):
     with Image.open(file) as image:
         upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     np.testing.assert_array_equal(folder.read_image(str(file), 6, 3), upright)
+
+
+def test_a_photo_with_odd_exif(tmp_path):
+    size = (0x0100, 2, 4, b"wide")  # the width, as text
+    turned = (0x0112, 3, 1, struct.pack("<HH", 6, 0))
+    entries = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in (size, turned))
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0)
+    photo = Image.new("RGB", (6, 6))
+    photo.paste((255, 0, 0), (0, 0, 6, 3))
+    photo.save(tmp_path / "photo.png", exif=exif)
+    pixels = folder.read_image(str(tmp_path / "photo.png"), 6, 3)
+    assert (pixels[:, 3:, 0] == 255).all() and (pixels[:, :3] == 0).all()  # the top is right now
