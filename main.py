@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 import training
 from training import command_line
@@ -29,10 +28,10 @@ def main(arguments: Sequence[str]) -> int:
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
     if {"-h", "--help", "-help", "--helpfull"} & set(arguments):
-        with suppress(BrokenPipeError):  # of `--help | head`
+        try:
             print(command_line.help_text(), flush=True)
-            return 0
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        except BrokenPipeError:  # `--help | head`; Python flushes once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     try:
         config = command_line.parse(arguments)

@@ -23,7 +23,7 @@ from training.errors import UserError
 from training.prediction import load_network
 
 ANGLES = tuple(range(0, 360, 15))  # of a curve, in degrees
-OF_DIGITS = ("rotMNIST", "rotDigits", "uprightDigits", "MNIST")
+OF_DIGITS = ("rotMNIST", "rotDigits", "uprightDigits", "MNIST", "uprightMNIST")
 DIGIT_SHARE = 0.7  # of the side of an image that a digit takes
 
 

@@ -72,7 +72,7 @@ class LayerNorm(nn.Module):
     Args:
         num_channels: number of channels C.
         eps: number added to the variance; tiny, as in the released code. At a blank image, the
-            gradient grows by up to 1/√eps in each layer, and is NaN after a few; 1e-5 avoids that.
+            gradient grows by up to 1/√eps in each layer and overflows in deep networks.
         device, dtype: device and dtype of the weights.
     """
 

@@ -26,6 +26,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports a user's mistake in one line, and exits with 2."""
 
     def error(self, message: str) -> NoReturn:
+        """Exit with 2 and the message in one line."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
