@@ -1,13 +1,14 @@
 """What training and evaluation share: device, precision, data and network of a configuration."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from ml_collections import ConfigDict
 
 from g_selfatt import datasets
-from training import distributed
+from training import distributed, pretrained
 from training.batch_norm import synchronise
 from training.imbalance import warn_of_imbalance
 from training.machine import processor
@@ -54,6 +55,9 @@ class Experiment:
                 **own,
             )
         )
+        if weights and not config.train:
+            info = pretrained.as_trained(weights, self.splits.info)
+            self.splits = replace(self.splits, info=info)
         if config.train and not config.smoke:
             warn_of_imbalance(self.splits.train.labels, self.splits.info.class_names)
         seed_everything(config.seed)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from g_selfatt import models
 from g_selfatt.datasets.errors import one_line
-from g_selfatt.datasets.folder import image_files, read_image
+from g_selfatt.datasets.image_files import image_files, read_image
 from training.errors import UserError
 from training.pretrained import named
 

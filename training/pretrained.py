@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from config import KEYS, get_config
 from g_selfatt import datasets, models
 from g_selfatt.config_keys import Key
+from g_selfatt.datasets import DatasetInfo
 from g_selfatt.datasets.errors import one_line
 from g_selfatt.models import WEIGHTS, CheckpointError, Weights
 from g_selfatt.models.weights import fits, network_record
@@ -152,6 +154,28 @@ def load(path: Path, model: nn.Module) -> dict[str, str]:
     if missing:
         raise WeightsError(f"{path} was not written by training: it lacks {', '.join(missing)}")
     return metadata
+
+
+def as_trained(path: Path, info: DatasetInfo) -> DatasetInfo:
+    """The record of a data set that trained weights are evaluated on.
+
+    Args:
+        path: the weights file.
+        info: what the images that there are now tell, which may be another folder's.
+
+    Returns:
+        The same with the mean and the standard deviation that the network was trained with.
+
+    Raises:
+        WeightsError: the classes are others than those of the weights.
+    """
+    known = Weights.read(path).pretrained_config
+    if known["classes"] != info.class_names:
+        raise WeightsError(
+            f"{path} tells {', '.join(known['classes'])} apart; the classes of these images are "
+            f"{', '.join(info.class_names)}"
+        )
+    return replace(info, mean=known["mean"], std=known["std"])
 
 
 def of_folder(config: ConfigDict) -> ConfigDict:

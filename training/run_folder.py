@@ -9,6 +9,7 @@ run.lock.
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,6 +92,8 @@ def _choices(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     }
     chosen = {name: config.get(name, value) for name, value in old.items()}
     chosen["weights"] = Path(chosen["weights"]).name  # the full name, wherever the folder is
+    if "data_dir" in chosen:
+        chosen["data_dir"] = os.path.normpath(chosen["data_dir"])  # DIR/ is DIR
     return json.loads(json.dumps(chosen)), old
 
 

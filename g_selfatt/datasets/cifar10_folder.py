@@ -17,7 +17,7 @@ import torch
 
 from g_selfatt.datasets.errors import DataError, require
 from g_selfatt.datasets.files import replacing
-from g_selfatt.datasets.folder import Files, list_images, read_colour
+from g_selfatt.datasets.image_files import Files, list_images, read_colour
 from g_selfatt.datasets.registry import INFO
 from g_selfatt.datasets.splits import FolderSplit, Source, TensorSplit
 

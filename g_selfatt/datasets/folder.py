@@ -7,6 +7,7 @@ know in advance (classes, channels, mean) is read from the files here.
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -15,26 +16,20 @@ from typing import TYPE_CHECKING, Any
 from g_selfatt.config_keys import Key
 from g_selfatt.datasets.augment import Mirrors, Turns
 from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.image_files import Files, list_images, open_image, read_image
 from g_selfatt.datasets.record import Protocol
 from g_selfatt.datasets.registry import register
 
 if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
     from g_selfatt.datasets.splits import Source, Split
 
 logger = logging.getLogger(__name__)
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 SPLITS = {"train": ("train",), "validation": ("valid", "val", "validation"), "test": ("test",)}
 SHARES = (0.70, 0.15, 0.15)  # train, validation, test, where DIR has class folders only
 SEED = 0  # of the split: the same files are divided in the same way every time
 LEAST_PER_CLASS = 5  # of images, so that each of the three parts has one of every class
 MEMORY = 2**31  # bytes of decoded images up to which they are kept in memory
 SAMPLE = 2_000  # training images that mean and standard deviation are of, where they are not kept
-
-_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF's orientation to PIL's Transpose
-Files = list[tuple[str, int]]  # image file and label
 
 
 @register(
@@ -81,7 +76,7 @@ def folder(root: Path, *, download: bool = True, image_size: int = 64) -> Source
     mean, std = _statistics(train)
     counts = _report(root, classes, parts, image_size, channels)
     facts: dict[str, Any] = {
-        "provenance": f"{root.resolve()}: {counts}",
+        "provenance": f"{root.resolve()}: {counts}; files {_digest(root, parts)}",
         "image_size": image_size,
         "in_channels": channels,
         "num_classes": len(classes),
@@ -90,72 +85,6 @@ def folder(root: Path, *, download: bool = True, image_size: int = 64) -> Source
         "std": std,
     }
     return Source(train, validation, test, facts)
-
-
-def read_image(path: str, size: int, channels: int) -> np.ndarray:
-    """Decode one image and bring it to ``(size, size, channels)`` uint8.
-
-    The short side is resized to ``size``, the middle is kept.
-
-    Args:
-        path: an image file that Pillow reads.
-        size: side in pixels.
-        channels: 1 for grey, 3 for colour.
-
-    Raises:
-        ValueError: an image of more than 8 bits a channel.
-        OSError: a file that is missing or no image.
-    """
-    import numpy as np
-    from PIL import ExifTags, ImageOps
-
-    with open_image(path) as image:
-        # Not ImageOps.exif_transpose, which writes the EXIF again and fails where it is odd.
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-        image = image if turn is None else image.transpose(turn)
-        image = image.convert("L" if channels == 1 else "RGB")
-        return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
-
-
-def read_colour(path: str) -> Image.Image:
-    """Decode one image in its own size, in colour.
-
-    Raises:
-        ValueError, OSError: as `open_image`.
-    """
-    with open_image(path) as image:
-        return image.convert("RGB")
-
-
-def image_files(place: Path) -> list[str]:
-    """The image files below a folder, by name.
-
-    Links to folders are not followed: they can lead back to where they are.
-    """
-    return sorted(
-        os.path.join(home, file)
-        for home, _, files in os.walk(place)
-        for file in files
-        if file.lower().endswith(SUFFIXES) and file[0] != "."
-    )
-
-
-def open_image(path: str) -> Image.Image:
-    """Open an image; only its head is read.
-
-    Raises:
-        ValueError: it is of more than 8 bits a channel, or so large that it can only mean harm.
-        OSError: a file that is missing or no image.
-    """
-    from PIL import Image
-
-    try:
-        image = Image.open(path)
-    except Image.DecompressionBombError as error:
-        raise ValueError(one_line(error)) from error
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"{image.mode} pixels, expected 8 bits a channel: convert it")
-    return image
 
 
 def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
@@ -201,28 +130,6 @@ def _classes(home: Path) -> tuple[str, ...]:
             f"least 2: images go into {home}/<class>/"
         )
     return names
-
-
-def list_images(home: Path, classes: tuple[str, ...]) -> Files:
-    """The images of every class, in the order of their names.
-
-    Args:
-        home: folder of the class folders.
-        classes: their names.
-
-    Returns:
-        Path and label of each.
-
-    Raises:
-        DataError: a class holds no image.
-    """
-    found: Files = []
-    for label, name in enumerate(classes):
-        files = image_files(home / name)
-        if not files:
-            raise DataError(f"{home / name} holds no image ({', '.join(SUFFIXES)})")
-        found += [(file, label) for file in files]
-    return found
 
 
 def _divide(files: Files, shares: tuple[float, ...], root: Path) -> list[Files]:
@@ -276,6 +183,16 @@ def _statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     images = torch.stack([split[int(index)][0] for index in chosen]).double() / 255
     std, mean = torch.std_mean(images, dim=(0, 2, 3), correction=0)
     return tuple(mean.tolist()), tuple(value or 1.0 for value in std.tolist())
+
+
+def _digest(root: Path, parts: dict[str, Files]) -> str:
+    """What changes when an image comes, goes, or is of another class, split or size in bytes."""
+    digest = hashlib.sha256()
+    for split, files in parts.items():
+        for path, _ in files:
+            name = os.path.relpath(path, root)
+            digest.update(os.fsencode(f"{split}/{name} {os.path.getsize(path)}\n"))
+    return digest.hexdigest()[:8]
 
 
 def _report(

@@ -52,7 +52,7 @@ def pcam(root: Path, *, download: bool = True) -> Source:
     Raises:
         DataError: a folder is missing, empty or of other classes, or Pillow is missing.
     """
-    from g_selfatt.datasets.folder import list_images, read_colour
+    from g_selfatt.datasets.image_files import list_images, read_colour
     from g_selfatt.datasets.splits import FolderSplit, Source
 
     require("PIL.Image", "PCam")

@@ -9,7 +9,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 
 from g_selfatt import datasets
-from g_selfatt.datasets import folder
+from g_selfatt.datasets import folder, image_files
 from g_selfatt.datasets.errors import DataError
 from g_selfatt.datasets.splits import FolderSplit
 
@@ -86,7 +86,7 @@ def test_the_short_side_is_resized_and_the_middle_kept(tmp_path):
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 200  # the middle square
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    image = folder.read_image(str(tmp_path / "wide.png"), 16, 3)
+    image = image_files.read_image(str(tmp_path / "wide.png"), 16, 3)
     assert image.shape == (16, 16, 3) and image.min() > 190
 
 
@@ -184,7 +184,7 @@ def test_photos_stand_as_their_camera_says(orientation, tmp_path, rng):
     Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(file, exif=exif)
     with Image.open(file) as image:
         upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    np.testing.assert_array_equal(folder.read_image(str(file), 6, 3), upright)
+    np.testing.assert_array_equal(image_files.read_image(str(file), 6, 3), upright)
 
 
 def test_a_photo_with_odd_exif(tmp_path):
@@ -195,5 +195,5 @@ def test_a_photo_with_odd_exif(tmp_path):
     photo = Image.new("RGB", (6, 6))
     photo.paste((255, 0, 0), (0, 0, 6, 3))
     photo.save(tmp_path / "photo.png", exif=exif)
-    pixels = folder.read_image(str(tmp_path / "photo.png"), 6, 3)
+    pixels = image_files.read_image(str(tmp_path / "photo.png"), 6, 3)
     assert (pixels[:, 3:, 0] == 255).all() and (pixels[:, :3] == 0).all()  # the top is right now

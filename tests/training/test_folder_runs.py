@@ -1,6 +1,13 @@
 """Training on a folder of images: its classes go into the weights, two folders never mix."""
 
-from g_selfatt.models import WEIGHTS, Weights
+import pytest
+import torch
+from PIL import Image
+
+from g_selfatt import datasets
+from g_selfatt.models import WEIGHTS, Weights, load_model
+from training import training_run
+from training.errors import UserError
 from training.run_folder import run_name
 
 
@@ -26,3 +33,62 @@ def test_two_folders_of_the_same_classes_are_two_runs(make_folder, configure):
     first, second = (configure(*overrides(make_folder(name))) for name in ("monday", "tuesday"))
     assert run_name(first).partition("-")[0] == "monday"
     assert run_name(first).rpartition("-")[2] != run_name(second).rpartition("-")[2]
+
+
+def test_a_run_does_not_go_on_with_other_images(make_folder, configure, run, monkeypatch):
+    folder = make_folder("slides")
+    call = [*overrides(folder)[:3], "epochs=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "test", lambda _: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            run(*call)
+    moved = (folder / "cell" / "3.png").rename(folder / "debris" / "cell-3.png")
+    with pytest.raises(
+        UserError, match="started on other images.*slides: 16 train.* put them back"
+    ):
+        run(*call)
+    moved.rename(folder / "cell" / "3.png")
+    assert run(*call)["epochs"] == 2
+
+
+def test_a_finished_run_is_not_extended_with_other_images(make_folder, run):
+    folder = make_folder("slides")
+    call = [*overrides(folder)[:3], "scheduler=constant"]
+    run(*call, "epochs=1")
+    (folder / "cell" / "extra.png").write_bytes((folder / "cell" / "1.png").read_bytes())
+    with pytest.raises(UserError, match="started on other images"):
+        run(*call, "epochs=2", "extend=True")
+
+
+def test_other_images_are_prepared_as_those_of_the_training(make_folder, configure, run, caplog):
+    run(*overrides(make_folder("monday")))
+    darker = make_folder("tuesday")
+    for file in darker.glob("*/*.png"):  # their own mean and deviation would make up for it
+        Image.open(file).point(lambda value: value // 2).save(file)
+    (weights,) = (darker.parent / "saved").glob(f"*/{WEIGHTS}")
+    loss = run(f"path={weights.parent}", "pretrained=True", f"data_dir={darker}")["test_loss"]
+    assert "other pixels" in caplog.text
+    network = load_model(Weights.read(weights)).eval()
+    kept, test = (
+        network.pretrained_config,
+        datasets.load("folder", darker, limit=None, image_size=16).test,
+    )
+    x = (test.images / 255 - torch.tensor(kept["mean"])) / torch.tensor(kept["std"])
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(network(x), test.labels).item()
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_are_not_evaluated_on_other_classes(make_folder, run):
+    run(*overrides(make_folder("monday")))
+    home = make_folder("tuesday")
+    (home / "cell").rename(home / "artefact")
+    (weights,) = (home.parent / "saved").glob(f"*/{WEIGHTS}")
+    with pytest.raises(UserError, match="tells cell, debris apart; .* are artefact, debris"):
+        run(f"path={weights.parent}", "pretrained=True", f"data_dir={home}")
+
+
+def test_a_folder_with_a_slash_is_the_same_run(make_folder, configure):
+    folder = make_folder("slides")
+    names = {run_name(configure(*overrides(f"{folder}{end}"))) for end in ("", "/", "/./")}
+    assert len(names) == 1

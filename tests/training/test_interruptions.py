@@ -17,8 +17,8 @@ import torch
 from g_selfatt import datasets
 from g_selfatt.datasets import DataError
 from g_selfatt.models import read_metadata
-from training import confusion, curves, job
-from training.errors import Interrupted, Terminated, UserError
+from training import confusion, curves, training_run
+from training.errors import Interrupted, NonFiniteLoss, Terminated, UserError
 from training.lock import LOCK
 from training.run_folder import (
     CONFIG,
@@ -50,7 +50,7 @@ def figures(folder: Path) -> tuple:
 @pytest.fixture
 def at_step(monkeypatch):
     """Do something after the steps of these numbers, counted over all runs of the test."""
-    step, actions, count = job.Trainer._step, {}, [0]
+    step, actions, count = training_run.Trainer._step, {}, [0]
 
     def stepped(trainer, x, y):
         result = step(trainer, x, y)
@@ -58,7 +58,7 @@ def at_step(monkeypatch):
         actions.get(count[0], lambda: None)()
         return result
 
-    monkeypatch.setattr(job.Trainer, "_step", stepped)
+    monkeypatch.setattr(training_run.Trainer, "_step", stepped)
     return actions
 
 
@@ -97,7 +97,7 @@ def test_a_signal_inside_an_epoch_saves_and_stops(
 
 def test_a_signal_while_validating_saves_what_was_trained(configure, run, tmp_path, monkeypatch):
     run(save_dir := f"save_dir={tmp_path / 'whole'}")
-    evaluate = job.Trainer.fit.__globals__["evaluate"]
+    evaluate = training_run.Trainer.fit.__globals__["evaluate"]
 
     def interrupted(*args, **kwargs):
         signal.raise_signal(signal.SIGTERM)
@@ -159,7 +159,7 @@ def test_an_image_that_cannot_be_read_stops_the_run_with_its_state_saved(
 
 
 def test_weights_that_are_not_finite_are_not_saved(configure, run, monkeypatch):
-    step = job.Trainer._step
+    step = training_run.Trainer._step
 
     def poisoned(trainer, x, y):
         result = step(trainer, x, y)
@@ -167,17 +167,19 @@ def test_weights_that_are_not_finite_are_not_saved(configure, run, monkeypatch):
             next(trainer.model.parameters()).data.fill_(float("inf"))
         return result
 
-    monkeypatch.setattr(job.Trainer, "_step", poisoned)
-    with pytest.raises(job.NonFiniteLoss, match="a weight is not finite after step 1 of epoch 2"):
+    monkeypatch.setattr(training_run.Trainer, "_step", poisoned)
+    with pytest.raises(NonFiniteLoss, match="a weight is not finite after step 1 of epoch 2"):
         run("checkpoint_minutes=1e-9")
-    kept = job.load_state(folder_of(configure()), identity(configure()))["trainer"]
+    kept = training_run.load_state(folder_of(configure()), identity(configure()))["trainer"]
     assert len(kept["history"]) == 1
     assert all(torch.isfinite(weight).all() for weight in kept["model"].values())
 
 
 def test_a_run_killed_after_its_weights_is_finished(configure, run, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr(job, "close_states", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+        patch.setattr(
+            training_run, "close_states", lambda *_, **__: (_ for _ in ()).throw(MemoryError)
+        )
         with pytest.raises(MemoryError):
             run("epochs=1")
     folder = folder_of(configure("epochs=1"))
@@ -188,7 +190,7 @@ def test_a_run_killed_after_its_weights_is_finished(configure, run, monkeypatch,
         run("epochs=1")
     assert (folder / STATE).exists()
     (folder / WEIGHTS).write_bytes(before)
-    monkeypatch.setattr(job.Trainer, "_step", lambda *_: pytest.fail("it trained again"))
+    monkeypatch.setattr(training_run.Trainer, "_step", lambda *_: pytest.fail("it trained again"))
     run("epochs=1")
     assert "finished already: test accuracy" in capsys.readouterr().out
     assert (folder / WEIGHTS).read_bytes() == before
@@ -287,9 +289,9 @@ def test_a_state_that_does_not_fit_is_one_line(configure, run, at_step, spoil):
     with pytest.raises(Terminated):
         run()
     folder = folder_of(configure())
-    state = job.load_state(folder, identity(configure()))
+    state = training_run.load_state(folder, identity(configure()))
     spoil(state["trainer"])
-    job.save_state(folder, state)
+    training_run.save_state(folder, state)
     with pytest.raises(UserError, match="does not fit this version of the program") as caught:
         run()
     assert "\n" not in str(caught.value)

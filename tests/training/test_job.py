@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from g_selfatt import datasets
+from g_selfatt import datasets, models
 from g_selfatt.backends import BACKENDS
 from g_selfatt.models import load_weights, read_metadata
-from training import job
+from training import training_run
 from training.errors import ExpectedStop, Interrupted, NonFiniteLoss
 from training.evaluation import evaluate
 from training.machine import processor
@@ -45,11 +45,11 @@ def tensors(path: Path, config) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def keep_epoch(monkeypatch):
     """Decide which epoch is the best, whatever the numbers are."""
-    keep = job.Trainer._keep_if_best
+    keep = training_run.Trainer._keep_if_best
 
     def keep_epoch(epoch):
         monkeypatch.setattr(
-            job.Trainer,
+            training_run.Trainer,
             "_keep_if_best",
             lambda trainer, score: trainer.epoch + 1 == epoch and keep(trainer, score),
         )
@@ -125,13 +125,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     config = configure(*overrides)
     whole = run(*overrides, f"save_dir={tmp_path / 'whole'}")
 
-    save_state = job.save_state
+    save_state = training_run.save_state
 
     def save_and_be_interrupted(folder, state):
         save_state(folder, state)
         os.kill(os.getpid(), signal.SIGINT)  # what Ctrl-C sends
 
-    monkeypatch.setattr(job, "save_state", save_and_be_interrupted)
+    monkeypatch.setattr(training_run, "save_state", save_and_be_interrupted)
     # Whoever starts the tests in the background has Ctrl-C ignored, and Python then inherits that.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(Interrupted, match="the same command goes on from epoch 2 of 3") as caught:
@@ -142,7 +142,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     assert {path.name for path in folder.iterdir()} >= {STATE, CONFIG}
     assert not (folder / WEIGHTS).exists()
 
-    monkeypatch.setattr(job, "save_state", save_state)
+    monkeypatch.setattr(training_run, "save_state", save_state)
     torch.rand(7)  # the generators are elsewhere by now
     with caplog.at_level("INFO"):
         resumed = run(*overrides)
@@ -176,7 +176,7 @@ def test_the_seed_orders_the_images_and_augment_changes_them(run, monkeypatch):
         seen.append((x, y))
         raise NonFiniteLoss
 
-    monkeypatch.setattr(job.Trainer, "_step", spy)
+    monkeypatch.setattr(training_run.Trainer, "_step", spy)
     for overrides in ((), ("seed=1",), ("augment=True",)):
         with pytest.raises(NonFiniteLoss):
             run(*overrides)
@@ -189,30 +189,30 @@ def test_the_seed_orders_the_images_and_augment_changes_them(run, monkeypatch):
 def test_a_run_killed_between_its_last_epoch_and_its_end_only_ends(run, configure, monkeypatch):
     whole = run("epochs=1", "seed=5")
     with monkeypatch.context() as patch:
-        patch.setattr(job.models, "save_weights", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patch.setattr(models, "save_weights", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             run("epochs=1", "seed=5", "repeat=True")
-    monkeypatch.setattr(job.Trainer, "_step", lambda *_: pytest.fail("it trained again"))
+    monkeypatch.setattr(training_run.Trainer, "_step", lambda *_: pytest.fail("it trained again"))
     again = run("epochs=1", "seed=5", "repeat=True")
     assert again["test_loss"] == whole["test_loss"]
 
 
 def test_nan_stops_the_run_and_keeps_the_last_good_epoch(configure, run, monkeypatch):
     config = configure()
-    step = job.Trainer._step
+    step = training_run.Trainer._step
 
     def poisoned(trainer, x, y):
         if trainer.epoch == 1:
             next(trainer.model.parameters()).data.fill_(float("nan"))
         return step(trainer, x, y)
 
-    monkeypatch.setattr(job.Trainer, "_step", poisoned)
+    monkeypatch.setattr(training_run.Trainer, "_step", poisoned)
     with pytest.raises(NonFiniteLoss) as caught:
         run()
     folder = folder_of(config)
     assert "step 1 of epoch 2 (step 4 of the run)" in str(caught.value)
     assert f"epochs kept in {folder}: 1" in str(caught.value)
-    kept = job.load_state(folder, identity(config))["trainer"]
+    kept = training_run.load_state(folder, identity(config))["trainer"]
     assert len(kept["history"]) == 1
     assert all(torch.isfinite(t).all() for t in kept["model"].values())
     assert not (folder / WEIGHTS).exists()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import training
 from g_selfatt import datasets
 from g_selfatt.models import list_pretrained, read_metadata
-from training import command_line, job, settings
+from training import command_line, settings, training_run
 from training.errors import ConfigError, Interrupted, WeightsError
 from training.run_folder import METRICS, STATE, WEIGHTS, run_name
 
@@ -26,7 +26,7 @@ def weights_of(config) -> Path:
 def test_evaluation_gives_the_number_of_training_to_the_bit(configure, run, capsys, monkeypatch):
     trained = run(ONE)
     before = weights_of(configure(ONE)).read_bytes()
-    monkeypatch.setattr(job.Trainer, "_step", lambda *_: pytest.fail("it trained"))
+    monkeypatch.setattr(training_run.Trainer, "_step", lambda *_: pytest.fail("it trained"))
     evaluated = run(ONE, "pretrained=True")
     assert evaluated == trained  # the loss too, to the last bit
     assert weights_of(configure(ONE)).read_bytes() == before
@@ -136,13 +136,13 @@ def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, mon
     trained = run(ONE)
     source = weights_of(configure(ONE))
     started: list = []
-    fit = job.Trainer.fit
+    fit = training_run.Trainer.fit
 
     def watched(trainer, *arguments):
         started.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
         fit(trainer, *arguments)
 
-    monkeypatch.setattr(job.Trainer, "fit", watched)
+    monkeypatch.setattr(training_run.Trainer, "fit", watched)
     run(ONE, "pretrained=True", "train=True")
     assert all((started[0][k] == v).all() for k, v in load_file(source).items())
     tuned = source.parent.with_name(source.parent.name + "-finetuned") / WEIGHTS
@@ -157,14 +157,14 @@ def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, mon
 def test_an_interrupted_fine_tuning_goes_on_from_itself(run, configure, monkeypatch):
     two = "epochs=2"
     run(two)
-    save_state = job.save_state
+    save_state = training_run.save_state
 
     def save_and_be_interrupted(folder, state):
         save_state(folder, state)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "save_state", save_and_be_interrupted)
+        patch.setattr(training_run, "save_state", save_and_be_interrupted)
         with pytest.raises(Interrupted):
             run(two, "pretrained=True", "train=True")
     resumed = run(two, "pretrained=True", "train=True")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from g_selfatt.models import WEIGHTS, Weights
-from training import job
+from training import training_run
 from training.errors import ConfigError, Interrupted, UserError, WeightsError
 from training.run_folder import CONFIG, run_name
 
@@ -35,13 +35,13 @@ def to_folder(make_folder, source):
 def started(monkeypatch):
     """The numbers with which each training began."""
     started: list = []
-    fit = job.Trainer.fit
+    fit = training_run.Trainer.fit
 
     def watched(trainer, *arguments):
         started.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
         fit(trainer, *arguments)
 
-    monkeypatch.setattr(job.Trainer, "fit", watched)
+    monkeypatch.setattr(training_run.Trainer, "fit", watched)
     return started
 
 
@@ -97,7 +97,7 @@ def test_weights_and_freezing_are_part_of_a_run(configure, to_folder, source, tm
 
 
 def test_the_names_of_runs_without_them_stay(configure):
-    assert not {"weights", "freeze", "spatial_pooling"} & set(job.identity(configure()))
+    assert not {"weights", "freeze", "spatial_pooling"} & set(training_run.identity(configure()))
 
 
 def test_the_same_command_again_says_that_it_is_finished(run, to_folder, source, capsys):
@@ -116,14 +116,14 @@ def test_it_is_evaluated_when_its_source_is_gone(run, to_folder, source):
 
 
 def interrupt(run, overrides, monkeypatch):
-    save_state = job.save_state
+    save_state = training_run.save_state
 
     def save_and_be_interrupted(folder, state):
         save_state(folder, state)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(job, "save_state", save_and_be_interrupted)
+        patch.setattr(training_run, "save_state", save_and_be_interrupted)
         with pytest.raises(Interrupted):
             run(*overrides)
 

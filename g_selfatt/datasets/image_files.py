@@ -1,0 +1,112 @@
+"""Image files: found below folders, opened, decoded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from g_selfatt.datasets.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+Files = list[tuple[str, int]]  # image file and label
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF's orientation to PIL's Transpose
+
+
+def read_image(path: str, size: int, channels: int) -> np.ndarray:
+    """Decode one image and bring it to ``(size, size, channels)`` uint8.
+
+    The short side is resized to ``size``, the middle is kept.
+
+    Args:
+        path: an image file that Pillow reads.
+        size: side in pixels.
+        channels: 1 for grey, 3 for colour.
+
+    Raises:
+        ValueError: an image of more than 8 bits a channel.
+        OSError: a file that is missing or no image.
+    """
+    import numpy as np
+    from PIL import ExifTags, ImageOps
+
+    with open_image(path) as image:
+        # Not ImageOps.exif_transpose, which writes the EXIF again and fails where it is odd.
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        image = image if turn is None else image.transpose(turn)
+        image = image.convert("L" if channels == 1 else "RGB")
+        return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
+
+
+def read_colour(path: str) -> Image.Image:
+    """Decode one image in its own size, in colour.
+
+    Raises:
+        ValueError, OSError: as `open_image`.
+    """
+    with open_image(path) as image:
+        return image.convert("RGB")
+
+
+def image_files(place: Path) -> list[str]:
+    """The image files below a folder, by name.
+
+    Links to folders are not followed: they can lead back to where they are.
+
+    Raises:
+        OSError: a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:  # which os.walk would pass over
+        raise error
+
+    return sorted(
+        os.path.join(home, file)
+        for home, _, files in os.walk(place, onerror=refuse)
+        for file in files
+        if file.lower().endswith(SUFFIXES) and file[0] != "."
+    )
+
+
+def open_image(path: str) -> Image.Image:
+    """Open an image; only its head is read.
+
+    Raises:
+        ValueError: it is of more than 8 bits a channel, or so large that it can only mean harm.
+        OSError: a file that is missing or no image.
+    """
+    from PIL import Image
+
+    try:
+        image = Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise ValueError(one_line(error)) from error
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"{image.mode} pixels, expected 8 bits a channel: convert it")
+    return image
+
+
+def list_images(home: Path, classes: tuple[str, ...]) -> Files:
+    """The images of every class, in the order of their names.
+
+    Args:
+        home: folder of the class folders.
+        classes: their names.
+
+    Returns:
+        Path and label of each.
+
+    Raises:
+        DataError: a class holds no image.
+    """
+    found: Files = []
+    for label, name in enumerate(classes):
+        files = image_files(home / name)
+        if not files:
+            raise DataError(f"{home / name} holds no image ({', '.join(SUFFIXES)})")
+        found += [(file, label) for file in files]
+    return found
