@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import training
 from training import command_line
 from training.errors import ExpectedStop, Termination
+from training.stopping import drop_output
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,8 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     if {"-h", "--help", "-help", "--helpfull"} & set(arguments):
         try:
             print(command_line.help_text(), flush=True)
-        except BrokenPipeError:  # `--help | head`; Python flushes once more when it ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # `--help | head`
+            drop_output()
         return 0
     try:
         config = command_line.parse(arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from g_selfatt.nn import GroupSelfAttention, LiftSelfAttention, attention_maps
 from g_selfatt.nn.self_attention import SelfAttention
 from training.errors import UserError
+from training.run_folder import printable
 
 
 def refuse_without_attention(network: nn.Module) -> None:
@@ -86,22 +87,33 @@ def _even(attention: Tensor) -> Tensor:
     return inside / inside.sum(dim=-1, keepdim=True)
 
 
-def draw(network: nn.Module, x: Tensor, files: Sequence[Path], folder: Path) -> None:
-    """Write one PNG for each image: the image, and the attention over it.
+def picture_names(files: Iterable[Path]) -> dict[Path, str]:
+    """The picture of each file is called after its folder and itself; no two have one name."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    for file in files:
+        wanted = name = f"{file.resolve().parent.name}-{file.name}"
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{wanted}-{number}"
+        taken.add(name)
+        names[file] = f"{name}.png"
+    return names
 
-    Pictures are called after the last folder and the name of the image file.
+
+def draw(network: nn.Module, x: Tensor, pictures: Mapping[Path, Path]) -> None:
+    """Write one PNG for each image: the image, and the attention over it.
 
     Args:
         network: with attention layers.
         x: the prepared images ``(B, C, H, W)``.
-        files: their files, whose names the pictures get.
-        folder: made where it is not there.
+        pictures: the file of each image, and that of its picture, in the order of `x`.
     """
     from matplotlib.figure import Figure
 
-    folder.mkdir(parents=True, exist_ok=True)
     maps = received_attention(network, x)
-    for image, attention, file in zip(x, maps, files, strict=True):
+    for image, attention, (file, picture) in zip(x, maps, pictures.items(), strict=True):
         image = image - image.min()
         image = (image / image.max().clamp(min=1e-6)).permute(1, 2, 0)
         figure = Figure(figsize=(7, 3.2), layout="constrained")
@@ -111,5 +123,5 @@ def draw(network: nn.Module, x: Tensor, files: Sequence[Path], folder: Path) -> 
             axes.set_axis_off()
         shown = over.imshow(attention.numpy(), cmap="magma", alpha=0.6)
         figure.colorbar(shown, ax=over, label="attention received (1: even)")
-        plain.set_title(file.name, fontsize=9)
-        figure.savefig(folder / ("-".join(file.parts[-2:]) + ".png"), dpi=120)
+        plain.set_title(printable(file.name), fontsize=9, parse_math=False)
+        figure.savefig(picture, dpi=120)

@@ -12,15 +12,18 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tqdm import tqdm
 
 from g_selfatt.datasets.errors import one_line
-from training.attention_pictures import draw, refuse_without_attention
+from training.attention_pictures import draw, picture_names, refuse_without_attention
 from training.errors import UserError
 from training.prediction import Prediction, find_files, load_network, predict_batches
+from training.run_folder import printable
+from training.stopping import drop_output
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,34 +42,73 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a line for each image; returns the exit code, 2 for a mistake of the user's."""
+    """Print a line for each image.
+
+    Returns:
+        The exit code: 2 for a mistake of the user's, such as a file among others that is no image;
+        130 after Ctrl-C. What has been predicted by then is printed and in the table.
+    """
     options = _parser().parse_args(arguments)
     try:
-        network = load_network(options.weights)
-        if options.attention:
-            refuse_without_attention(network)
-        predictions = []
-        for x, batch in predict_batches(network, find_files(options.images)):
+        return _predict(options)
+    except BrokenPipeError:  # `| head`
+        drop_output()
+        return 0
+    except (UserError, OSError) as error:
+        print(printable(one_line(error)), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _predict(options: argparse.Namespace) -> int:
+    network = load_network(options.weights)
+    if options.attention:
+        refuse_without_attention(network)
+        options.attention.mkdir(parents=True, exist_ok=True)
+    files = list(dict.fromkeys(find_files(options.images)))
+    names = picture_names(files)
+    code = 0
+
+    def pass_over(error: UserError) -> None:
+        nonlocal code
+        code = 2
+        tqdm.write(printable(str(error)), file=sys.stderr)
+
+    with _table(options.csv, network.pretrained_config["classes"]) as add_to_table:
+        for x, batch in predict_batches(network, files, pass_over):
             for one in batch:
                 best = list(one.probabilities.items())[: max(1, options.top)]
-                tqdm.write(f"{one.file}: " + ", ".join(f"{name} {p:.1%}" for name, p in best))
+                line = f"{one.file}: " + ", ".join(f"{name} {p:.1%}" for name, p in best)
+                tqdm.write(printable(line))
+            sys.stdout.flush()  # a reader that has left is met here
+            add_to_table(batch)
             if options.attention:
-                draw(network, x, [one.file for one in batch], options.attention)
-            predictions += batch
-        if options.csv:
-            _write(options.csv, network.pretrained_config["classes"], predictions)
-    except (UserError, OSError) as error:
-        print(one_line(error), file=sys.stderr)
-        return 2
-    return 0
+                pictures = {one.file: options.attention / names[one.file] for one in batch}
+                draw(network, x, pictures)
+    return code
 
 
-def _write(path: Path, classes: Sequence[str], predictions: Sequence[Prediction]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+@contextmanager
+def _table(
+    path: Path | None, classes: Sequence[str]
+) -> Iterator[Callable[[Sequence[Prediction]], None]]:
+    """Lend a function that appends rows to a CSV file; one that does nothing without a file."""
+    if path is None:
+        yield lambda predictions: None
+        return
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "class", *classes])
-        for one in predictions:
-            writer.writerow([one.file, one.label, *(one.probabilities[name] for name in classes)])
+
+        def add(predictions: Sequence[Prediction]) -> None:
+            for one in predictions:
+                row = (one.probabilities[name] for name in classes)
+                writer.writerow([one.file, one.label, *row])
+            file.flush()
+
+        yield add
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,13 +85,14 @@ def find_files(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def predict_batches(
-    network: nn.Module, files: Sequence[Path]
+    network: nn.Module, files: Sequence[Path], pass_over: Callable[[UserError], None] | None = None
 ) -> Iterator[tuple[Tensor, list[Prediction]]]:
     """Classify image files in batches, with a progress bar where there are many.
 
     Args:
         network: from `load_network`.
         files: images.
+        pass_over: is told of each file that is no image, which is left out; None to raise that.
 
     Returns:
         For each batch the prepared images ``(B, C, H, W)`` and their predictions.
@@ -102,18 +103,28 @@ def predict_batches(
     prepared = network.pretrained_config
     mean, std = (torch.tensor(prepared[name])[:, None, None] for name in ("mean", "std"))
     size, channels = prepared["image_size"], prepared["in_channels"]
-    with tqdm(total=len(files), unit=" images", disable=len(files) <= BATCH, leave=False) as bar:
+    with tqdm(total=len(files), unit=" images", disable=len(files) <= BATCH or None) as bar:
         for start in range(0, len(files), BATCH):
             batch = files[start : start + BATCH]
-            pixels = [_read(file, size, channels) for file in batch]
-            x = (torch.stack(pixels).float() / 255 - mean) / std
-            with torch.no_grad():
-                rows = network(x).softmax(dim=1).tolist()
-            found = [
-                Prediction(file, _sorted(zip(prepared["classes"], row, strict=True)))
-                for file, row in zip(batch, rows, strict=True)
-            ]
-            yield x, found
+            images: list[tuple[Path, Tensor]] = []
+            for file in batch:
+                try:
+                    images.append((file, _read(file, size, channels)))
+                except UserError as error:
+                    if pass_over is None:
+                        raise
+                    pass_over(error)
+            if images:
+                x = (torch.stack([image for _, image in images]).float() / 255 - mean) / std
+                with torch.no_grad():
+                    rows = network(x).softmax(dim=1).tolist()
+                yield (
+                    x,
+                    [
+                        Prediction(file, _sorted(zip(prepared["classes"], row, strict=True)))
+                        for (file, _), row in zip(images, rows, strict=True)
+                    ],
+                )
             bar.update(len(batch))
 
 

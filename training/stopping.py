@@ -1,6 +1,8 @@
 """SIGINT (Ctrl-C) and SIGTERM: a training step that has begun is finished before a run stops."""
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType
 
@@ -66,3 +68,8 @@ class RaiseOnTermination:
     @staticmethod
     def _raise(number: int, frame: FrameType | None) -> None:
         raise stop_of(number)
+
+
+def drop_output() -> None:
+    """After BrokenPipeError, as by `| head`: Python flushes once more when it ends, to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

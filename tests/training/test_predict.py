@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import runpy
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +14,13 @@ from PIL import Image
 
 import training
 from g_selfatt import datasets, models
+from training import prediction
+from training.attention_pictures import picture_names
 from training.errors import UserError
 from training.prediction import load_network
 
 SHIPPED = "rotDigits-p4sa*"
+ROOT = Path(__file__).parents[2]
 
 
 def command(monkeypatch, *arguments):
@@ -67,6 +73,46 @@ def test_the_command_prints_a_line_each_and_writes_all_probabilities(
     assert rows[0]["class"] in lines[0]
 
 
+def test_a_file_that_is_no_image_is_named_and_all_others_are_predicted(
+    digits, tmp_path, capsys, monkeypatch
+):
+    folder, _ = digits
+    (folder / "05.png").write_text("no image")
+    odd = folder / os.fsdecode(b"\xff.png")  # a name that is not UTF-8
+    Image.new("L", (12, 12)).save(odd)
+    table = tmp_path / "out.csv"
+    assert command(monkeypatch, SHIPPED, folder, odd, "--csv", table) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and f"{folder / '05.png'} cannot be read" in said.err
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == len(said.out.splitlines()) == 70
+    assert rows[-1]["file"] == f"{folder}/\\udcff.png"
+
+
+def test_what_is_predicted_before_an_interruption_is_kept(digits, tmp_path, capsys, monkeypatch):
+    folder, _ = digits
+    table, read = tmp_path / "out.csv", prediction.read_image
+
+    def interrupted(file, *arguments):
+        if file.endswith("68.png"):
+            raise KeyboardInterrupt
+        return read(file, *arguments)
+
+    monkeypatch.setattr(prediction, "read_image", interrupted)
+    assert command(monkeypatch, SHIPPED, folder, "--csv", table) == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
+    assert len(list(csv.DictReader(table.open()))) == prediction.BATCH
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(digits):
+    line = [sys.executable, "-m", "training.predict", SHIPPED, str(digits[0])]
+    with subprocess.Popen(
+        line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.wait() == 0 and process.stderr.read() == b""
+
+
 def test_a_run_of_ones_own_is_named_by_its_folder(run, configure, tmp_path):
     results = run("epochs=1")
     (folder,) = (tmp_path / "saved").iterdir()
@@ -106,6 +152,15 @@ def test_attention_is_drawn_for_every_image(digits, tmp_path, monkeypatch):
     assert command(monkeypatch, SHIPPED, folder / "03.png", "--attention", maps) == 0
     (picture,) = maps.iterdir()
     assert picture.name == "digits-03.png.png" and Image.open(picture).size[0] > 500
+
+
+def test_no_two_pictures_have_one_name_and_none_leaves_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = [Path(name) for name in ("a/b/x.png", "c/b/x.png", "x.png", "../x.png", "/x.png")]
+    names = picture_names(files)
+    assert len(set(names.values())) == len(files)
+    assert names[files[0]] == "b-x.png.png" and names[files[2]] == f"{tmp_path.name}-x.png.png"
+    assert all(Path(name).name == name for name in names.values())
 
 
 def test_attention_of_a_network_without_it_is_refused_before_the_first_image(
