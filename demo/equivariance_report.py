@@ -32,6 +32,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from torch import Tensor, nn
 
 from demo.networks import Normalize, example_image, name_layers, random_network, trained_network
 from g_selfatt import datasets, groups, models
+from g_selfatt.datasets import DatasetInfo
 from g_selfatt.functional import GROUP_ENCODINGS, preserves_grid, transform_plane
 from g_selfatt.groups import SE2, Group
 from g_selfatt.testing import TOLERANCES, EquivarianceError, layer_errors
@@ -86,7 +88,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _choose_networks(options: argparse.Namespace) -> None:
-    """Set ``model``, ``dataset``, ``source`` of the weights, and the networks ``by_encoding``."""
+    """Set ``model``, ``info``, ``source`` of the weights, and the networks ``by_encoding``."""
     own = ("model", "dataset", "seed", "pretrained")
     given = [name for name in own if getattr(options, name) not in (None, False)]
     if options.weights is not None and given:
@@ -98,25 +100,30 @@ def _choose_networks(options: argparse.Namespace) -> None:
         options.weights = models.find_pretrained(name, dataset)[0].path
     if options.weights is not None:
         weights = models.Weights.read(options.weights)
-        options.model, options.dataset = weights.model, weights.dataset
+        options.model, dataset = weights.model, weights.dataset
         options.source = f"weights of {weights.name}"
         load = partial(trained_network, options.weights)
     else:
         options.model = models.model_entry(name).name
-        options.dataset = datasets.canonical_name(dataset)
         options.source = f"random weights, seed {options.seed or 0}"
-        load = partial(random_network, options.model, options.dataset, options.seed or 0)
+        load = partial(random_network, options.model, dataset, options.seed or 0)
+    options.info = datasets.INFO[datasets.canonical_name(dataset)]
+    if options.weights is not None:  # of a folder of images only these know the rest
+        known = weights.pretrained_config
+        facts = ("image_size", "in_channels", "num_classes", "mean", "std")
+        options.info = replace(options.info, **{fact: known[fact] for fact in facts})
     options.by_encoding = {encoding: load(encoding) for encoding in options.group_encoding}
 
 
 def measure(
-    by_encoding: dict[str, nn.Module], model: str, dataset: str, source: str, num_angles: int
+    by_encoding: dict[str, nn.Module], model: str, info: DatasetInfo, source: str, num_angles: int
 ) -> dict[str, Any]:
     """The report, ready for JSON.
 
     Args:
         by_encoding: the same weights under several encodings.
-        model, dataset: their canonical names.
+        model: its canonical name.
+        info: of the data set.
         source: of the weights.
         num_angles: number of angles over 360° that the logits are measured at.
 
@@ -125,7 +132,7 @@ def measure(
         and ``errors`` by encoding: one for each layer and element (None where there is nothing to
         compare), and one of the logits for each angle.
     """
-    group, info = groups.get(models.model_entry(model).group), datasets.INFO[dataset]
+    group = groups.get(models.model_entry(model).group)
     pixels, image = example_image(info)
     errors, exact = {}, {}
     for encoding, network in by_encoding.items():
@@ -140,7 +147,7 @@ def measure(
     rotations = SE2(num_angles)
     return {
         "model": model,
-        "dataset": dataset,
+        "dataset": info.name,
         "group": group.name,
         "weights": source,
         "image": image,
@@ -260,7 +267,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do what a command line asks; returns the exit code."""
     options = parse(arguments)
     report = measure(
-        options.by_encoding, options.model, options.dataset, options.source, options.angles
+        options.by_encoding, options.model, options.info, options.source, options.angles
     )
     text = json.dumps(report, indent=1, ensure_ascii=False)
     (options.out / "report.json").write_text(text + "\n")

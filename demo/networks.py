@@ -38,9 +38,9 @@ def random_network(name: str, dataset: str, seed: int, encoding: str) -> nn.Modu
     """
     _check_has_encoding(name)
     torch.manual_seed(seed)
-    model = models.create_model(
-        name, dataset, group_encoding=encoding, whitening_scale=math.sqrt(2)
-    )
+    takes_scale = models.model_entry(name).takes("whitening_scale")
+    scale = {"whitening_scale": math.sqrt(2)} if takes_scale else {}
+    model = models.create_model(name, dataset, group_encoding=encoding, **scale)
     for parameter_name, parameter in model.named_parameters():
         if parameter_name.endswith("bias"):
             nn.init.normal_(parameter, std=BIAS_STD)

@@ -89,12 +89,15 @@ def main(arguments: Sequence[str]) -> int:
                 upright_share, mean = counts[0] / len(labels), sum(counts) / labels.numel()
                 print(f"{name}, seed {seed}: upright {upright_share:.1%}", end=", ")
                 print(f"mean over all angles {mean / len(images):.1%}", flush=True)
+        figures = {"step": STEP, "images": len(labels), "seeds": options.seeds, "right": right}
+        write_atomic(options.figures, json.dumps(figures) + "\n")
+        print(f"drew {upright.draw(options.out, options.figures)}")
     except ExpectedStop as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
-    figures = {"step": STEP, "images": len(labels), "seeds": options.seeds, "right": right}
-    write_atomic(options.figures, json.dumps(figures) + "\n")
-    print(f"drew {upright.draw(options.out, options.figures)}")
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from training.errors import UserError
 from training.run_folder import write_atomic
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,11 +45,22 @@ def path_of(recipe: str, seed: int, folder: Path = RESULTS) -> Path:
 
 def read(recipe: str, folder: Path = RESULTS) -> list[dict[str, Any]]:
     """The figures of all runs of a recipe, by seed."""
-    runs = [
-        json.loads(path.read_text())
-        for path in path_of(recipe, 0, folder).parent.glob("seed*.json")
-    ]
+    runs = map(load, path_of(recipe, 0, folder).parent.glob("seed*.json"))
     return sorted(runs, key=lambda run: run["seed"])
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The figures of a run.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        figures = json.loads(path.read_text())
+        figures["config"], figures["seed"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete it to have it made again") from error
+    return figures
 
 
 def arguments_of(recipe: str, folder: Path = RESULTS) -> Iterator[str]:

@@ -21,6 +21,8 @@ def get_config(window="5"):
     config.model = "p4sa"
     if window == "global":
         config.attention_type = "Global"
-    else:
+    elif window.isdigit():
         config.patch_size = int(window)
+    else:
+        raise ValueError(f"got {window!r} after the colon, expected an odd number or global")
     return config

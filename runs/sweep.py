@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import json
 import logging
 import multiprocessing
 import os
@@ -139,9 +138,11 @@ def run(recipe: str, seed: int, again: bool, folder: Path) -> tuple[int, str]:
         logging.basicConfig(stream=file, level=logging.INFO, format="%(message)s", force=True)
         try:
             figures = _figures(recipe, config, again)
+            path = results.write(figures, folder)
         except ExpectedStop as stop:
             return stop.exit_code, f"{recipe}, seed {seed}: {stop}"
-    path = results.write(figures, folder)
+        except OSError as error:
+            return 2, f"{recipe}, seed {seed}: {error.filename}: {error.strerror}"
     accuracy = f"{figures['test_accuracy']:.2%} of {figures['test_images']} test images"
     return 0, f"{recipe}, seed {seed}: {accuracy}; {path}"
 
@@ -192,7 +193,7 @@ def _is_there(recipe: str, seed: int, folder: Path) -> bool:
     path = results.path_of(recipe, seed, folder)
     if not path.exists():
         return False
-    differing = differences(json.loads(path.read_text())["config"], config)
+    differing = differences(results.load(path)["config"], config)
     print(f"{path}: " + (f"of another configuration ({differing})" if differing else "is there"))
     return not differing
 

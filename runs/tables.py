@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from runs import results
+from training.errors import UserError
+from training.run_folder import write_atomic
 
 PAGES = ("README.md", "RESULTS.md")
 PEERS = {
@@ -41,9 +43,9 @@ def main(arguments: Sequence[str] = ()) -> None:
     argparse.ArgumentParser(
         prog="python -m runs.tables", description="make the tables of README and RESULTS again"
     ).parse_args(arguments)
-    for page in PAGES:
-        path = results.REPOSITORY / page
-        path.write_text(fill(path.read_text()))
+    texts = {page: fill((results.REPOSITORY / page).read_text()) for page in PAGES}
+    for page, text in texts.items():
+        write_atomic(results.REPOSITORY / page, text)
 
 
 def fill(text: str, folder: Path = results.RESULTS) -> str:
@@ -144,4 +146,7 @@ def _pace(runs: Runs) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

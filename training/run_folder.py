@@ -160,12 +160,10 @@ def claim(config: ConfigDict, suffix: str = "") -> Path:
 def _protect(folder: Path, config: ConfigDict) -> None:
     """ConfigError where the folder's config.json is another run's, unfinished, or a stranger's."""
     try:
-        text = (folder / CONFIG).read_text()
+        there = json.loads((folder / CONFIG).read_text())
+        ours = isinstance(there["model"], str) and isinstance(there["dataset"], str)
     except (FileNotFoundError, NotADirectoryError):
         return
-    try:
-        there = json.loads(text)
-        ours = isinstance(there["model"], str) and isinstance(there["dataset"], str)
     except (ValueError, TypeError, LookupError, RecursionError):
         ours = False
     if not ours:
@@ -195,8 +193,5 @@ def write_atomic(path: Path, data: bytes | str, previous: Path | None = None) ->
     Raises:
         OSError: it cannot be written; the old content is still there, and nothing else is left.
     """
-    try:
-        with replacing(path, previous) as temporary:
-            temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-    except OSError as error:  # the system names no file where it is a write that fails
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    with replacing(path, previous) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)

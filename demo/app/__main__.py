@@ -32,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--port", type=int, help="of the page (the first free one from 7860)")
     parser.add_argument("--no_browser", action="store_true", help="print the address only")
     options = parser.parse_args(arguments)
+    if options.port is not None and not 0 < options.port < 2**16:
+        parser.error(f"--port: got {options.port}, expected a number in [1, {2**16 - 1}]")
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
     try:
         import gradio as gr

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -17,6 +20,9 @@ def replacing(path: Path, previous: Path | None = None) -> Iterator[Path]:
     Args:
         path: the file to write.
         previous: where the old file goes, if there is one; None to drop it.
+
+    Raises:
+        OSError: it cannot be written; the old content is still there, and nothing else is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -27,6 +33,10 @@ def replacing(path: Path, previous: Path | None = None) -> Iterator[Path]:
         if previous and path.exists():
             os.replace(path, previous)
         os.replace(temporary, path)
+    except OSError as error:  # the system names no file where it is a write that fails
+        if error.errno not in _FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from g_selfatt import models
+from g_selfatt.datasets.files import replacing
 
 TOLERANCE = 1e-4  # of the largest logit, in float32
 BATCHES = (1, 3)  # checked; the graph is traced with another
@@ -61,7 +62,8 @@ def export_onnx(network: nn.Module, path: str | Path) -> float:
         )
     model = program.model_proto
     onnx.helper.set_model_props(model, {key: json.dumps(prepared[key]) for key in prepared})
-    onnx.save(model, path)
+    with replacing(Path(path)) as temporary:
+        onnx.save(model, temporary)
     return max(_difference(network, path, torch.randn(batch, *shape)) for batch in BATCHES)
 
 

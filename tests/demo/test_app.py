@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from demo import style
 from demo.app import answers
+from demo.app.__main__ import main as app_main
 from g_selfatt.nn import attention_maps
 from training.errors import UserError
 
@@ -195,6 +196,13 @@ def test_angles_are_counter_clockwise():
     pixels = torch.rand(1, 1, 5, 5)
     turned = answers.turn(pixels, (0, 90, 360))
     assert torch.equal(turned, torch.cat([pixels, pixels.rot90(dims=(2, 3)), pixels]))
+
+
+@pytest.mark.parametrize("port", ["-5", "0", "65536"])
+def test_a_port_that_there_is_not_is_one_line(port, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        app_main(["--port", port])
+    assert f"--port: got {port}, expected" in capsys.readouterr().err
 
 
 def test_no_folder_and_wrong_names_are_mistakes(tmp_path):

@@ -1,6 +1,7 @@
 """The report: its numbers are those of `equivariance_error`, and each mistake is one line."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -137,6 +138,31 @@ def test_nan_is_not_exact(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(equivariance_report, "random_network", random_network)
     assert run(tmp_path, "--group_encoding=relative")[0] == 1
     assert "relative error nan at lifting" in capsys.readouterr().err
+
+
+def test_weights_of_ones_own_images_bring_size_channels_and_mean(tmp_path):
+    facts = {"image_size": 8, "in_channels": 3, "num_classes": 2, "classes": ("a", "b")}
+    info = replace(datasets.INFO["folder"], **facts, mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0))
+    network = models.create_model("p4sa", info)
+    metadata = {
+        "config": json.dumps({"model": "p4sa", "dataset": "folder"}),
+        "results": json.dumps({"test_accuracy": 0.5, "parameters": 1}),
+        "data": "made here",
+    }
+    models.save_weights(tmp_path / "weights.safetensors", network, metadata)
+    code, report = run(tmp_path / "report", f"--weights={tmp_path}")
+    assert code == 0 and report["dataset"] == "folder"
+    pixels, _ = networks.example_image(info)
+    x = pixels - torch.tensor(info.mean)[:, None, None]
+    expected = equivariance_error(network.double().eval(), "p4", x)
+    got = report["errors"]["equivariant"]["layers"]["logits"]
+    assert max(got) < 1e-9 and max(expected.values()) < 1e-9 and len(got) == len(expected)
+
+
+def test_networks_with_convolutions_are_measured_too(tmp_path):
+    code, report = run(tmp_path, "--model=p4convnet")
+    assert code == 0
+    assert [layer["name"] for layer in report["layers"]] == ["logits"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Weights on disk and checkpoints of others: strict, to the bit, one line if they do not fit."""
 
 import json
+import resource
 
 import pytest
 import torch
@@ -116,6 +117,20 @@ def run_folder(path, model, **results):
     metadata = {"config": json.dumps(config), "results": json.dumps(results), "data": "made here"}
     models.save_weights(path / models.WEIGHTS, model, metadata)
     return path
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    models.save_weights(path, nn.Linear(2, 2), {})
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            models.save_weights(path, nn.Linear(20, 20), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == before
 
 
 def test_a_run_is_loaded_by_its_folder_whatever_the_preset_is_by_now(tmp_path, monkeypatch):

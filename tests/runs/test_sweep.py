@@ -131,6 +131,13 @@ def test_mistakes_are_one_line(small, capsys):
     (small / "file").touch()
     assert sweep.main(["small", "--results", str(small / "file" / "results")]) == 2
     assert capsys.readouterr().err.startswith(f"--results: {small / 'file'}")
+    damaged = results.path_of("small", 0, small / "results")
+    damaged.parent.mkdir(parents=True)
+    for text in ("{", "[]", "{}"):
+        damaged.write_text(text)
+        assert sweep.main(["small"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"{damaged} is damaged") and error.count("\n") == 1
     with pytest.raises(SystemExit, match="2"):
         sweep.main(["small", "--parallel", "0"])
     assert "expected at least 1" in capsys.readouterr().err
@@ -143,3 +150,10 @@ def test_a_run_that_stops_says_why(small):
     assert code == 1
     assert line.startswith("small, seed 0: the") and "loss is" in line
     assert not (small / "results").exists()
+
+
+def test_figures_that_cannot_be_written_are_one_line_and_the_weights_are_there(small):
+    (small / "file").touch()
+    code, line = sweep.run("small", 0, False, small / "file")
+    assert code == 2 and line == f"small, seed 0: {small / 'file' / 'small'}: Not a directory"
+    assert list((small / "saved").glob("*/weights.safetensors"))

@@ -225,11 +225,14 @@ def test_a_full_disk_is_one_line_and_the_last_state_is_kept(
         ("file", "path: cannot make .*File exists"),
         ("taken", "Is a directory"),
         ("theirs", "config.json was not written by a run"),
+        ("binary", "config.json was not written by a run"),
     ],
 )
 def test_a_folder_that_will_not_do_is_one_line(run, tmp_path, place, line):
     (tmp_path / "file").touch()
     (tmp_path / "taken" / STATE).mkdir(parents=True)
+    (tmp_path / "binary").mkdir()
+    (tmp_path / "binary" / CONFIG).write_bytes(b"\xff\xfe")
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / CONFIG).write_text("[1]")
     with pytest.raises(UserError, match=line) as caught:
