@@ -4,8 +4,8 @@ Row: ours
 Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
     batch 32, 6 epochs, nothing turned in training or validation
 Command: python main.py --config=runs/upright_mnist_p16convnet.py
-Reached: not run
-Cost: not measured
+Reached: 96.54 %, one seed
+Cost: 39 minutes of CPU, one core of an AMD EPYC, the test images included
 """
 
 from runs.upright_mnist_p4convnet import get_config as base
