@@ -72,11 +72,12 @@ def _run(
 def _evaluate(experiment: Experiment) -> dict[str, Any]:
     metadata = pretrained.load(experiment.weights, experiment.model)
     recorded = json.loads(metadata["results"])
-    here = experiment.splits.info.provenance
-    if not here.startswith(metadata["data"]):  # which older weights have without what ends it
+    info, there = experiment.splits.info, metadata["data"]
+    same = there.endswith(info.fingerprint or info.provenance)
+    if not same and not info.provenance.startswith(there):  # older weights have no fingerprint
         logger.warning(
             "other pixels: these weights were trained on %s; the images here are %s",
-            *(metadata["data"], here),
+            *(there, info.provenance),
         )
     score, classes = test(experiment), experiment.splits.info.class_names
     then = Score(recorded["test_loss"], recorded["test_correct"], recorded["test_images"])

@@ -38,11 +38,12 @@ class TrainingRun:
         self.folder = folder
         self.revision = git_revision()
         self.trainer = self._create_trainer()
+        info = experiment.splits.info
         self.state: dict[str, Any] = {
             "run": identity(self.config),
             "tracking_id": None,
             "initial_weights": "",
-            "data": experiment.splits.info.provenance,
+            "data": info.fingerprint or info.provenance,
         }
 
     def run(self) -> dict[str, Any]:

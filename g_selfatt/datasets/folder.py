@@ -75,8 +75,10 @@ def folder(root: Path, *, download: bool = True, image_size: int = 64) -> Source
     )
     mean, std = _statistics(train)
     counts = _report(root, classes, parts, image_size, channels)
+    fingerprint = f"{counts}; files {_digest(root, parts)}"
     facts: dict[str, Any] = {
-        "provenance": f"{root.resolve()}: {counts}; files {_digest(root, parts)}",
+        "provenance": f"{root.resolve()}: {fingerprint}",
+        "fingerprint": fingerprint,
         "image_size": image_size,
         "in_channels": channels,
         "num_classes": len(classes),

@@ -43,6 +43,7 @@ class DatasetInfo:
         read: the reader, `read(root, *, download, **options) -> Source`. Args: folder of all data
             sets, whether missing files may be downloaded, and the values of `keys`.
         provenance: one line on where the pixels come from.
+        fingerprint: what changes when the images do; empty where `provenance` says it all.
         image_size: height and width of an image in pixels; 0 where the reader tells.
         in_channels: channels of an image; 0 where the reader tells.
         num_classes: number of classes, labels are 0 … num_classes − 1; 0 where the reader tells.
@@ -61,6 +62,7 @@ class DatasetInfo:
     name: str
     read: Callable[..., Source]
     provenance: str
+    fingerprint: str = ""
     image_size: int = 0
     in_channels: int = 0
     num_classes: int = 0
