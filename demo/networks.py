@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def random_network(name: str, dataset: str, seed: int, encoding: str) -> nn.Modu
     _check_has_encoding(name)
     torch.manual_seed(seed)
     takes_scale = models.model_entry(name).takes("whitening_scale")
-    scale = {"whitening_scale": math.sqrt(2)} if takes_scale else {}
+    scale: dict[str, Any] = {"whitening_scale": math.sqrt(2)} if takes_scale else {}
     model = models.create_model(name, dataset, group_encoding=encoding, **scale)
     for parameter_name, parameter in model.named_parameters():
         if parameter_name.endswith("bias"):
