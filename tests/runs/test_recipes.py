@@ -109,4 +109,4 @@ def test_recipe(recipe, data_dir, capsys, monkeypatch):
 
 def test_a_window_that_is_no_number_is_refused_in_one_line(capsys):
     assert main.main(["--config=runs/rotmnist_p4sa_window.py:wide"]) == 2
-    assert "invalid literal" in capsys.readouterr().err
+    assert "expected an odd number or global" in capsys.readouterr().err

@@ -1,0 +1,18 @@
+"""z2coatnet on pairs of digits: same class or not, with global attention in the last stage.
+
+Row: ours
+Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, batch 32, 5 epochs
+Command: python main.py --config=runs/digit_pairs_z2coatnet.py
+Reached: not run
+Cost: not measured
+"""
+
+from config import get_config as defaults
+
+
+def get_config():
+    """The configuration."""
+    config = defaults(dataset="digitPairs", model="z2coatnet")
+    config.attention_per_stage = ("Off", "Global")
+    config.channels_per_stage = (24, 30)
+    return config
