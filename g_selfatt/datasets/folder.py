@@ -29,7 +29,7 @@ SHARES = (0.70, 0.15, 0.15)  # train, validation, test, where DIR has class fold
 SEED = 0  # of the split: the same files are divided in the same way every time
 LEAST_PER_CLASS = 5  # of images, so that each of the three parts has one of every class
 MEMORY = 2**31  # bytes of decoded images up to which they are kept in memory
-SAMPLE = 2_000  # training images that mean and standard deviation are of, where they are not kept
+SAMPLE = 2_000  # training images, at most, that mean and standard deviation are of
 
 
 @register(

@@ -1,7 +1,7 @@
 """A trained network as an ONNX file, checked against the network.
 
-    python -m models.export --dataset rotDigits --model p4sa --pretrained --out model.onnx
-    python -m models.export --run saved/FOLDER --out model.onnx
+    python -m g_selfatt.models.export --dataset rotDigits --model p4sa --pretrained --out model.onnx
+    python -m g_selfatt.models.export --run saved/FOLDER --out model.onnx
 
 Input ``images``: ``(batch, C, H, W)`` float32, prepared as the metadata of the file says; output
 ``logits``: ``(batch, classes)``. Any batch.
@@ -79,7 +79,7 @@ def _difference(network: nn.Module, path: str | Path, images: torch.Tensor) -> f
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m models.export", description="Write a trained network as ONNX."
+        prog="python -m g_selfatt.models.export", description="Write a trained network as ONNX."
     )
     parser.add_argument("--run", help="the run folder of the weights")
     parser.add_argument("--dataset", default="rotDigits", help="data set (default: rotDigits)")
