@@ -38,13 +38,22 @@ def received_attention(network: nn.Module, x: Tensor) -> Tensor:
         UserError: the network has no attention.
     """
     refuse_without_attention(network)
-    strides: list[int] = []
+    stride = 1  # of the map so far
+    strides: dict[nn.Module, int] = {}  # of the map that an attention layer sees
 
     def note(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        strides.append(round(args[0].shape[-1] / output.shape[-1]))
+        nonlocal stride
+        if isinstance(module, SelfAttention):
+            strides[module] = stride
+        else:
+            stride *= round(args[0].shape[-1] / output.shape[-1])
 
-    pools = [module for module in network.modules() if "Pool" in type(module).__name__]
-    hooks = [module.register_forward_hook(note) for module in pools]
+    noted = [
+        module
+        for module in network.modules()
+        if isinstance(module, SelfAttention) or "Pool" in type(module).__name__
+    ]
+    hooks = [module.register_forward_hook(note) for module in noted]
     try:
         maps = attention_maps(network, x)
     finally:
@@ -58,8 +67,7 @@ def received_attention(network: nn.Module, x: Tensor) -> Tensor:
         _of_image if isinstance(layer, (LiftSelfAttention, GroupSelfAttention)) else _of_window
     )
     received = to_keys(attention) / to_keys(_even(attention))
-    stride = torch.tensor(strides).prod().item()
-    size = [int(side * stride) for side in received.shape[-2:]]
+    size = [side * strides[layer] for side in received.shape[-2:]]
     covered = F.interpolate(received[:, None], size, mode="nearest")[:, 0]
     margins = [(whole - part) // 2 for whole, part in zip(x.shape[-2:], size, strict=True)]
     (top, left), (height, width) = margins, x.shape[-2:]

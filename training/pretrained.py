@@ -170,7 +170,7 @@ def as_trained(path: Path, info: DatasetInfo) -> DatasetInfo:
         WeightsError: the classes are others than those of the weights.
     """
     known = Weights.read(path).pretrained_config
-    if known["classes"] != info.class_names:
+    if known["classes"] != tuple(info.class_names):
         raise WeightsError(
             f"{path} tells {', '.join(known['classes'])} apart; the classes of these images are "
             f"{', '.join(info.class_names)}"

@@ -38,7 +38,7 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
         # Not ImageOps.exif_transpose, which writes the EXIF again and fails where it is odd.
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
         image = image if turn is None else image.transpose(turn)
-        image = image.convert("L" if channels == 1 else "RGB")
+        image = _opaque(image).convert("L" if channels == 1 else "RGB")
         return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
 
 
@@ -49,7 +49,17 @@ def read_colour(path: str) -> Image.Image:
         ValueError, OSError: as `open_image`.
     """
     with open_image(path) as image:
-        return image.convert("RGB")
+        return _opaque(image).convert("RGB")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """On white where it is transparent: ink that is drawn by alpha alone is black on black without."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
 def image_files(place: Path) -> list[str]:

@@ -183,7 +183,7 @@ def make_loader(
         ``set_epoch(e, b)`` begins it with batch b.
 
     Raises:
-        ValueError: the batch size, the seed or the number of workers is out of range.
+        ValueError: the batch size, the seed, the number of workers or the share is out of range.
     """
     for key, value, least in (
         ("batch_size", batch_size, 1),
@@ -192,6 +192,8 @@ def make_loader(
     ):
         if value < least:
             raise ValueError(f"{key} must be at least {least}, got {value}")
+    if not 0 <= share[0] < share[1]:
+        raise ValueError(f"share must be (i, n) with 0 ≤ i < n, got {share}")
     common = {
         "device": torch.device(device),
         "shuffle": shuffle,

@@ -120,6 +120,8 @@ def test_augmented_batches_are_the_transformed_images(split):
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"num_workers": -2}, "num_workers must be at least 0, got -2"),
+        ({"share": (2, 2)}, r"share must be \(i, n\) with 0 ≤ i < n, got \(2, 2\)"),
+        ({"share": (-1, 2)}, "share must be"),
     ],
 )
 def test_impossible_values_are_refused(split, options, message):

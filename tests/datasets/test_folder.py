@@ -56,6 +56,20 @@ def test_the_division_is_the_same_every_time_and_no_image_is_in_two_parts(tmp_pa
     assert torch.equal(first.train.images, second.train.images)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white(tmp_path, mode):
+    ink = Image.new("LA", (8, 8), (0, 0))  # black everywhere, to be seen in the upper half only
+    ink.paste((0, 255), (0, 0, 8, 4))
+    ink.convert("RGBA" if mode == "RGBA" else "LA").save(tmp_path / "ink.png")
+    if mode == "P":
+        palette = Image.new("P", (8, 8), 1)
+        palette.putpalette([0, 0, 0, 255, 0, 0])
+        palette.paste(0, (0, 0, 8, 4))
+        palette.save(tmp_path / "ink.png", transparency=1)
+    pixels = image_files.read_image(str(tmp_path / "ink.png"), 8, 1)
+    assert (pixels[:4] == 0).all() and (pixels[4:] == 255).all()
+
+
 def test_split_folders_are_kept_and_a_missing_validation_is_held_out(tmp_path):
     home = tmp_path / "d"
     make(home / "train"), make(home / "test", count=7)

@@ -45,3 +45,12 @@ def test_even_attention_is_one_everywhere():
 def test_a_network_without_attention_is_refused():
     with pytest.raises(UserError, match="no attention layer"):
         received_attention(models.create_model("z2cnn", "rotMNIST"), torch.rand(1, 1, 28, 28))
+
+
+def test_poolings_behind_the_last_attention_do_not_move_it():
+    options = {"attention_per_stage": ("Local", "Off"), "image_size": 24}
+    model = models.create_model("p4coatnet", "rotDigits", **options).double().eval()
+    received = received_attention(model, torch.rand(1, 1, 24, 24, dtype=torch.float64))[0]
+    cells = received[::2, ::2]  # of the first stage, which pools once
+    torch.testing.assert_close(received, cells.repeat_interleave(2, 0).repeat_interleave(2, 1))
+    assert (cells.diff(dim=0) != 0).all() and (cells.diff(dim=1) != 0).all()
