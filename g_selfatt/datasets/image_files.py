@@ -53,7 +53,7 @@ def read_colour(path: str) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """On white where it is transparent: ink that is drawn by alpha alone is black on black without."""
+    """On white where it is transparent: ink drawn by alpha alone is black on black without it."""
     from PIL import Image
 
     if not image.has_transparency_data:
