@@ -5,8 +5,8 @@ Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 15 epochs; BatchNorm, hea
     offsets of their own, mean over space, label smoothing 0.1, gradients clipped at norm 1,
     weights averaged (0.999), no dropout, training images turned by any angle
 Command: python main.py --config=runs/rotmnist_p4sa_long_turned.py
-Reached: not run
-Cost: not measured; about 100 minutes expected, two cores of an AMD EPYC
+Reached: 98.09 %, one seed
+Cost: about 100 minutes, two cores of an AMD EPYC; 146 minutes as it was run, partly on one core
 """
 
 from runs.rotmnist_p4sa_long import get_config as base
