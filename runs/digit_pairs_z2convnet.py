@@ -4,8 +4,8 @@ Row: ours
 Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, batch 32, 10 epochs, which take as
     long as the 5 of digit_pairs_z2coatnet
 Command: python main.py --config=runs/digit_pairs_z2convnet.py
-Reached: not run
-Cost: not measured
+Reached: 82.78 %, mean of two seeds
+Cost: 112 to 113 seconds of CPU, one core of an AMD EPYC
 """
 
 from config import get_config as defaults
