@@ -24,7 +24,7 @@ def from_generators(generators: Sequence[Tensor | Sequence[Sequence[float]]]) ->
     whatever the digits of the generators. Elements are in the order of `SE2` and `E2`.
 
     Args:
-        generators: orthogonal matrices on (row, col), 2×2, to six digits or more.
+        generators: orthogonal matrices on (row, col), 2×2, to seven digits or more.
 
     Raises:
         ValueError: a matrix that is not orthogonal, or matrices that generate a group of more than

@@ -142,10 +142,10 @@ def choose(kind: str, name: str, table: dict[str, type[nn.Module]]) -> type[nn.M
 
 @torch.no_grad()
 def initialize(module: nn.Module, whitening_scale: float) -> None:
-    """Every convolution's weight from N(0, whitening_scale² / fan_in), every bias 0, in place.
+    """The weights of torch's convolutions from N(0, whitening_scale² / fan_in), biases 0, in place.
 
-    The position MLPs are convolutions too, and `PositionMLP.spread` can follow; embeddings keep
-    torch's N(0, 1).
+    `Conv1x1` and the position MLPs are such convolutions, and `PositionMLP.spread` can follow.
+    Embeddings keep torch's N(0, 1), `LiftConv` and `GroupConv` what they drew when they were made.
     """
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d)):
