@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,9 @@ from torch import nn
 
 from g_selfatt import datasets
 from g_selfatt.datasets import DatasetInfo
-from g_selfatt.models.registry import model_entry
+from g_selfatt.models.registry import ModelEntry, model_entry
 from g_selfatt.models.weight_files import load_weights
-from g_selfatt.models.weights import Weights, find_pretrained, network_record
+from g_selfatt.models.weights import Weights, computing, find_pretrained, network_record
 
 
 def create_model(
@@ -52,14 +53,20 @@ def create_model(
         return model
     entry = model_entry(name)
     info = _record(dataset, overrides)
-    for keyword in overrides:
-        if not entry.takes(keyword):
-            known = ", ".join(sorted(entry.arguments_for(info)))
-            raise ValueError(f"{entry.name} has no argument {keyword!r}; it has {known}")
+    _check_taken(entry, overrides, entry.arguments_for(info))
     arguments = entry.arguments_for(info) | overrides
     model = entry.build(**arguments)
     vars(model)["network_record"] = network_record(entry.name, info, arguments)
     return model
+
+
+def _check_taken(
+    entry: ModelEntry, overrides: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> None:
+    for keyword in overrides:
+        if not entry.takes(keyword):
+            known = ", ".join(sorted(arguments))
+            raise ValueError(f"{entry.name} has no argument {keyword!r}; it has {known}")
 
 
 def _record(dataset: str | DatasetInfo | None, overrides: Mapping[str, Any]) -> DatasetInfo:
@@ -91,16 +98,22 @@ def load_model(source: str | Weights, **overrides: Any) -> nn.Module:
 
     Returns:
         The network, in training mode; its ``pretrained_config`` says what the weights are and how
-        their images are prepared.
+        their images are prepared, without the accuracy where an override changes what is computed.
 
     Raises:
         FileNotFoundError: there are no weights.
         CheckpointError: they are damaged, or not written by training.
-        ValueError: their network is not registered.
+        ValueError: their network is not registered, or has no such argument.
     """
     weights = source if isinstance(source, Weights) else Weights.read(source)
-    model = model_entry(weights.model).build(**(weights.arguments | overrides))
+    entry, arguments = model_entry(weights.model), weights.arguments | overrides
+    _check_taken(entry, overrides, weights.arguments)
+    model = entry.build(**arguments)
     load_weights(weights.path, model)
-    vars(model)["network_record"] = weights.network | {"arguments": weights.arguments | overrides}
-    vars(model)["pretrained_config"] = weights.pretrained_config
+    known = weights.pretrained_config
+    as_kept = json.loads(json.dumps(arguments, default=str))  # where a tuple is a list
+    if computing(as_kept) != computing(weights.arguments):
+        del known["test_accuracy"]
+    vars(model)["network_record"] = weights.network | {"arguments": arguments}
+    vars(model)["pretrained_config"] = known
     return model

@@ -139,11 +139,11 @@ def _card(network: Any) -> str:
     if known:
         size, channels = known["image_size"], known["in_channels"]
         if "name" in known:
-            lines += [
-                f"- Weights: `{known['name']}`",
-                f"- Test accuracy: {known['test_accuracy']:.2%}",
-                f"- Classes: {', '.join(known['classes'])}",
-            ]
+            lines.append(f"- Weights: `{known['name']}`")
+        if "test_accuracy" in known:
+            lines.append(f"- Test accuracy: {known['test_accuracy']:.2%}")
+        if "classes" in known:
+            lines.append(f"- Classes: {', '.join(known['classes'])}")
         lines += [
             f"- Data: {known['provenance']}",
             f"- Input: ({channels}, {size}, {size}), (pixel/255 − mean) / std with mean "

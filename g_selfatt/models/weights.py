@@ -249,11 +249,11 @@ def fits(weights: Weights, wanted: Mapping[str, Any]) -> bool:
     """
     if (weights.model, weights.dataset) != (wanted["model"], wanted["data"]["name"]):
         return False
-    there, here = _computing(weights.arguments), _computing(wanted["arguments"])
+    there, here = computing(weights.arguments), computing(wanted["arguments"])
     return there == here
 
 
-def _computing(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def computing(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that decide what a network computes from its weights."""
     chosen = {
         keyword: value for keyword, value in arguments.items() if keyword not in FREE_ARGUMENTS
