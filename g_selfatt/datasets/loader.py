@@ -94,7 +94,8 @@ class TensorLoader(Loader):
     def __init__(self, split: TensorSplit, *args, **kwargs) -> None:
         """Move the split to the device; the arguments are those of `Loader`."""
         super().__init__(split, *args, **kwargs)
-        self.images, self.labels = split.images.to(self.device), split.labels.to(self.device)
+        self.images = split.images.to(self.device)
+        self.labels = split.labels.to(self.device, torch.int64)
 
     def _fetch(self, batches: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         if not batches:

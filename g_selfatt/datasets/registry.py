@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,7 +110,8 @@ def load(
         and test are the same object.
 
     Raises:
-        ValueError: the name, the protocol or the limit is not one that exists.
+        ValueError: the name, the protocol or the limit is not one that exists, or the data set's
+            reader does not return what `Source` promises.
         DataError: data are missing or damaged.
     """
     name = canonical_name(name)
@@ -123,17 +124,13 @@ def load(
 
     info = INFO[name]
     source = info.read(Path(root), download=download, **options)
-    info = replace(info, **source.facts)
-    if info.unknown:
-        raise ValueError(
-            f"data set {name}: its reader must return {', '.join(info.unknown)} in Source.facts, "
-            "or its record give them"
-        )
+    from g_selfatt.datasets.checks import completed
+    from g_selfatt.datasets.splits import Splits
+
+    info = completed(info, source, needs_validation=eval_protocol == "held_out")
     train, validation, test = source.train, source.validation, source.test
     if eval_protocol == "held_out" and validation is None:
         train, validation = train.hold_out(info.held_out)
     test = test.head(limit)
     validation = test if eval_protocol == "paper" else validation.head(limit)
-    from g_selfatt.datasets.splits import Splits
-
     return Splits(train.head(limit), validation, test, info)

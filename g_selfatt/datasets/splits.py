@@ -61,20 +61,10 @@ class TensorSplit:
         """
         if images.ndim == 3:
             images = images[:, None]
-        shape = (info.in_channels, info.image_size, info.image_size)
-        count, top = len(images), info.num_classes - 1
-        if count == 0 or images.dtype != np.uint8 or images.shape[1:] != shape:
-            problem = (
-                f"images are {images.dtype} {images.shape}, expected uint8 (N, %d, %d, %d)" % shape
-            )
-        elif labels.dtype.kind not in "iu" or labels.shape != (count,):
-            problem = f"labels are {labels.dtype} {labels.shape}, expected integers ({count},)"
-        elif labels.min() < 0 or labels.max() > top:
-            problem = f"labels go from {labels.min()} to {labels.max()}, expected 0 to {top}"
-        else:
-            images = torch.from_numpy(np.ascontiguousarray(images))
-            return cls(images, torch.from_numpy(labels.astype(np.int64)))
-        raise DataError(f"{file}: {problem}; delete it to have it made again")
+        if problem := arrays_problem(images, labels, info):
+            raise DataError(f"{file}: {problem}; delete it to have it made again")
+        images = torch.from_numpy(np.ascontiguousarray(images))
+        return cls(images, torch.from_numpy(labels.astype(np.int64)))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -101,6 +91,26 @@ class TensorSplit:
                 "the data are incomplete; delete them to have them fetched again"
             )
         return self.head(rest), TensorSplit(self.images[rest:], self.labels[rest:])
+
+
+def arrays_problem(images: np.ndarray, labels: np.ndarray, info: DatasetInfo) -> str:
+    """What keeps arrays from being a split of a data set; empty where nothing does.
+
+    Args:
+        images: to be uint8 (N, C, H, W).
+        labels: to be integers (N,) from 0 to ``info.num_classes`` − 1.
+        info: the data set's shapes and number of classes.
+    """
+    shape = (info.in_channels, info.image_size, info.image_size)
+    count, top = len(images), info.num_classes - 1
+    if count == 0 or images.dtype != np.uint8 or images.shape[1:] != shape:
+        expected = f"expected uint8 (N, {', '.join(map(str, shape))})"
+        return f"images are {images.dtype} {images.shape}, {expected}"
+    if labels.dtype.kind not in "iu" or labels.shape != (count,):
+        return f"labels are {labels.dtype} {labels.shape}, expected integers ({count},)"
+    if labels.min() < 0 or labels.max() > top:
+        return f"labels go from {labels.min()} to {labels.max()}, expected 0 to {top}"
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
