@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import main
 from g_selfatt import datasets, models
+from g_selfatt.models import registry
+from training import predict
 from training.tracking import Tracker
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -45,6 +48,22 @@ def test_it_trains_is_found_again_and_loads(command, tmp_path, capsys):
     model = models.load_model(weights.parent)
     assert model.classifier.in_features == 6
     assert model.pretrained_config["classes"] == ("rows", "columns")
+
+
+def test_predict_imports_the_file_that_registers_it(command, tmp_path, monkeypatch, capsys):
+    assert command() == 0
+    [weights] = run_folders(tmp_path)
+    image = tmp_path / "one.png"
+    Image.new("L", (12, 12)).save(image)
+    line = [str(weights.parent), str(image)]
+    known = {name: entry for name, entry in registry._REGISTRY.items() if name != "mz2one"}
+    monkeypatch.setattr(registry, "_REGISTRY", known)
+    assert predict.main(line) == 2
+    assert "unknown model 'mz2one'" in capsys.readouterr().err
+    assert predict.main([*line, "--import", str(tmp_path / "nothing.py")]) == 2
+    assert capsys.readouterr().err.endswith("nothing.py: no such file\n")
+    assert predict.main([*line, "--import", str(tmp_path / "my_run.py")]) == 0
+    assert "rows" in capsys.readouterr().out
 
 
 def test_an_interrupted_run_goes_on(command, tmp_path, monkeypatch, capsys):

@@ -104,6 +104,16 @@ def test_they_are_found_by_name_of_the_network():
         models.create_model("p4sa", "rotDigits", attention_type="Global", pretrained=True)
 
 
+def test_by_their_full_name_another_data_set_is_refused():
+    name = models.find_pretrained("p4sa", "rotDigits")[0].name
+    for dataset in ({}, {"dataset": None}, {"dataset": "ROTdigits"}):
+        assert models.create_model(name, **dataset, pretrained=True).num_classes == 10
+    with pytest.raises(ValueError, match="trained on rotDigits, got dataset='CIFAR10': leave it"):
+        models.create_model(name, "CIFAR10", pretrained=True)
+    with pytest.raises(ValueError, match="needs the data set that the weights were trained on"):
+        models.create_model("p4sa", None, pretrained=True)
+
+
 def test_every_line_of_the_list_is_a_folder_that_git_has_and_the_other_way_round():
     listed = [str(w.path.relative_to(REPOSITORY)) for w in models.list_pretrained()]
     assert sorted(listed) == sorted(SHIPPED)

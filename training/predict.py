@@ -1,7 +1,7 @@
 """Classify images with a trained network.
 
     python -m training.predict RUN_FOLDER_OR_NAME IMAGE|FOLDER… [--top 3] [--csv out.csv]
-        [--attention OUT_DIR]
+        [--attention OUT_DIR] [--import my_run.py]
 
 The network is that of a run folder, or shipped weights by their full name. A line for each image:
 the file, and the most probable classes.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--attention", type=Path, help="folder for pictures of what the network looks at"
     )
+    parser.add_argument(
+        "--import", dest="own_file", type=Path, help="your file that registers the network"
+    )
     return parser
 
 
@@ -63,6 +67,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if options.own_file:
+        if not options.own_file.is_file():
+            raise UserError(f"{options.own_file}: no such file")
+        runpy.run_path(str(options.own_file))
     network = load_network(options.weights)
     if options.attention:
         refuse_without_attention(network)

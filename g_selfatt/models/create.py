@@ -14,10 +14,12 @@ from g_selfatt.models.registry import ModelEntry, model_entry
 from g_selfatt.models.weight_files import load_weights
 from g_selfatt.models.weights import Weights, computing, find_pretrained, network_record
 
+DEFAULT_DATASET = "rotMNIST"
+
 
 def create_model(
     name: str,
-    dataset: str | DatasetInfo | None = "rotMNIST",
+    dataset: str | DatasetInfo | None = DEFAULT_DATASET,
     *,
     pretrained: bool = False,
     **overrides: Any,
@@ -28,7 +30,8 @@ def create_model(
         name: one of `list_models`, in any case; with ``pretrained`` also the full name of weights
             that are shipped, as `list_pretrained` has them.
         dataset: whose images it is for: a name in any case, or a record; None for images that
-            ``image_size``, ``in_channels`` and ``num_classes`` describe.
+            ``image_size``, ``in_channels`` and ``num_classes`` describe. Left out where the name is
+            that of weights.
         pretrained: load the weights that are shipped for this network; its ``pretrained_config``
             then says what they are and how their images are prepared. With another ``num_classes``
             than theirs the last layer is new, and their accuracy and classes are not there.
@@ -45,9 +48,10 @@ def create_model(
     """
     if pretrained:
         num_classes = overrides.pop("num_classes", None)
-        if dataset is None:
-            raise ValueError("pretrained=True needs the data set that the weights were trained on")
-        model: Any = load_model(find_pretrained(name, dataset, overrides)[0], **overrides)
+        weights = find_pretrained(name, dataset, overrides)[0]
+        if name == weights.name:
+            _check_unsaid(dataset, weights)
+        model: Any = load_model(weights, **overrides)
         if num_classes not in (None, model.num_classes):
             model.reset_classifier(num_classes)
         return model
@@ -67,6 +71,18 @@ def _check_taken(
         if not entry.takes(keyword):
             known = ", ".join(sorted(arguments))
             raise ValueError(f"{entry.name} has no argument {keyword!r}; it has {known}")
+
+
+def _check_unsaid(dataset: str | DatasetInfo | None, weights: Weights) -> None:
+    """ValueError where a data set is given that is neither the default nor that of the weights."""
+    given = (
+        datasets.canonical_name(dataset) if isinstance(dataset, str) else dataset and dataset.name
+    )
+    if given not in (None, DEFAULT_DATASET, weights.dataset):
+        raise ValueError(
+            f"{weights.name} was trained on {weights.dataset}, got dataset={given!r}: leave it "
+            "out, and give num_classes for other classes"
+        )
 
 
 def _record(dataset: str | DatasetInfo | None, overrides: Mapping[str, Any]) -> DatasetInfo:

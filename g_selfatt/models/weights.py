@@ -207,13 +207,15 @@ def list_pretrained(filter: str = "") -> list[Weights]:
 
 
 def find_pretrained(
-    name: str, dataset: str | DatasetInfo, overrides: Mapping[str, Any] = MappingProxyType({})
+    name: str,
+    dataset: str | DatasetInfo | None,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Weights]:
     """The shipped weights of a network.
 
     Args:
         name: of the network, in any case, or the full name of weights.
-        dataset: a name in any case, or a record.
+        dataset: a name in any case, or a record; not looked at where weights have the full name.
         overrides: arguments of the network in place of those of the data set.
 
     Returns:
@@ -227,6 +229,8 @@ def find_pretrained(
     if named := [weights for weights in shipped if weights.name == name]:
         return named
     entry = model_entry(name)
+    if dataset is None:
+        raise ValueError("pretrained=True needs the data set that the weights were trained on")
     info = datasets.INFO[datasets.canonical_name(dataset)] if isinstance(dataset, str) else dataset
     wanted = network_record(entry.name, info, entry.arguments_for(info) | dict(overrides))
     fitting = [weights for weights in shipped if fits(weights, wanted)]
