@@ -11,7 +11,7 @@ from PIL import Image
 import main
 from g_selfatt import datasets, models
 from g_selfatt.models import registry
-from training import predict
+from training.predict import main as predict
 from training.tracking import Tracker
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -58,11 +58,11 @@ def test_predict_imports_the_file_that_registers_it(command, tmp_path, monkeypat
     line = [str(weights.parent), str(image)]
     known = {name: entry for name, entry in registry._REGISTRY.items() if name != "mz2one"}
     monkeypatch.setattr(registry, "_REGISTRY", known)
-    assert predict.main(line) == 2
+    assert predict(line) == 2
     assert "unknown model 'mz2one'" in capsys.readouterr().err
-    assert predict.main([*line, "--import", str(tmp_path / "nothing.py")]) == 2
+    assert predict([*line, "--import", str(tmp_path / "nothing.py")]) == 2
     assert capsys.readouterr().err.endswith("nothing.py: no such file\n")
-    assert predict.main([*line, "--import", str(tmp_path / "my_run.py")]) == 0
+    assert predict([*line, "--import", str(tmp_path / "my_run.py")]) == 0
     assert "rows" in capsys.readouterr().out
 
 
