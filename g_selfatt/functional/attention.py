@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 
 from torch import Tensor
@@ -77,8 +77,7 @@ def self_attention(
     return registry.select_backend(_everywhere.backend or backend, inputs).run(inputs)
 
 
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(name: str) -> AbstractContextManager[None]:
     """Run all attention on one backend, whatever the layers were given.
 
         with use_backend("reference"):
@@ -91,6 +90,16 @@ def use_backend(name: str) -> Iterator[None]:
         ValueError: an unknown name.
     """
     _registry().check_backend_name(name)
+    return _put_on(name)
+
+
+def use_present_backend() -> AbstractContextManager[None]:
+    """Run attention where it runs now, for what is computed again outside of `use_backend`."""
+    return _put_on(_everywhere.backend)
+
+
+@contextmanager
+def _put_on(name: str | None) -> Iterator[None]:
     before, _everywhere.backend = _everywhere.backend, name
     try:
         yield

@@ -7,6 +7,7 @@ these two tables, so that no angle is ever compared and nothing depends on round
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,8 +28,8 @@ class Group:
     Args:
         name: name of the group, e.g. ``"p4m"``.
         multiplication_table: table of ``(|H|, |H|)`` integers; ``[a, b]`` is the index of a·b.
-        matrices: matrices ``(|H|, 2, 2)`` float64 that act on (row, col); multiples of 90° must be
-            exact.
+        matrices: matrices ``(|H|, 2, 2)`` float64 that act on (row, col). Those of multiples of 90°
+            and their mirrors are made exact.
 
     Raises:
         ValueError: the tables are not a group, the matrices do not multiply as the table does, or
@@ -44,7 +45,9 @@ class Group:
         self.multiplication_table = torch.as_tensor(
             multiplication_table, dtype=torch.int64, device="cpu"
         )
-        self.matrices = torch.as_tensor(matrices, dtype=torch.float64, device="cpu")
+        self.matrices = signals.snap_to_grid(
+            torch.as_tensor(matrices, dtype=torch.float64, device="cpu")
+        )
         self.identity = _find_identity(name, self.multiplication_table)
         self.inverse_table = (self.multiplication_table == self.identity).int().argmax(dim=1)
         _check_homomorphism(name, self.multiplication_table, self.matrices)
@@ -170,6 +173,10 @@ class Group:
                 "are missing"
             )
         return sorted(chosen)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles have no tables yet."""
+        return vars(self) | {"_tables": {}}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, num_elements={self.num_elements})"

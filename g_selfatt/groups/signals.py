@@ -12,6 +12,13 @@ def preserves_grid(matrix: Tensor) -> bool:
     return bool((matrix == matrix.round()).all())
 
 
+def snap_to_grid(matrices: Tensor) -> Tensor:
+    """Make those of ``(…, 2, 2)`` exact that map the grid to itself but for rounding."""
+    whole = matrices.round()
+    near = (matrices - whole).abs().amax(dim=(-2, -1), keepdim=True) < 1e-9
+    return torch.where(near, whole, matrices)
+
+
 def transform_plane(signal: Tensor, matrix: Tensor) -> Tensor:
     """Act on a signal by a rotation or mirror about its centre: ``f'(p) = f(M⁻¹p)``.
 

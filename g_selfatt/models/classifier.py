@@ -1,4 +1,4 @@
-"""What is known of a network's last layer, once it is another one."""
+"""A network's last layer: its number of classes, and what is known of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from torch import nn
 
 # What `Weights.pretrained_config` says of a last layer that was trained with the rest.
 OF_LAST_LAYER = ("name", "classes", "test_accuracy", "parameters")
+
+
+def check_classes(num_classes: int) -> None:
+    """ValueError for what is no number of classes, or 0 for a network that gives its features."""
+    if not isinstance(num_classes, int) or num_classes < 0:
+        raise ValueError(
+            f"num_classes must be a whole number, or 0 for features, got {num_classes!r}"
+        )
 
 
 def forget_classes(network: nn.Module) -> None:

@@ -62,7 +62,8 @@ def load_weights(path: str | Path, module: nn.Module) -> dict[str, str]:
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it is not a safetensors file, its digest does not match its tensors, its
-            names, shapes and dtypes are not exactly the module's, or a number is NaN or infinite.
+            names and shapes are not exactly the module's, a dtype does not fit into the module's,
+            or a number is NaN or infinite.
     """
     path = Path(path)
     with _open(path) as file:
@@ -98,9 +99,9 @@ def check_fits(source: str, tensors: Mapping[str, Tensor], module: nn.Module) ->
 
 
 def _check_numbers(path: Path, tensors: Mapping[str, Tensor], module: nn.Module) -> None:
-    """CheckpointError where a dtype is not the module's, or a number is not finite."""
+    """CheckpointError where a dtype does not fit into the module's, or a number is not finite."""
     for name, expected in module.state_dict().items():
-        if tensors[name].dtype != expected.dtype:
+        if torch.promote_types(tensors[name].dtype, expected.dtype) != expected.dtype:
             raise CheckpointError(
                 f"{path}: {name} is {tensors[name].dtype}, the network has {expected.dtype}"
             )

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from g_selfatt.functional.tracing import is_compiled, is_traced
+from g_selfatt.functional.attention import use_present_backend
+from g_selfatt.functional.tracing import is_compiled, is_traced, is_transformed
 
 
 def checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -27,7 +28,7 @@ def checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(forward)
     def call(self: nn.Module, x: Tensor) -> Tensor:
         kept = not getattr(self, "grad_checkpointing", False) or not torch.is_grad_enabled()
-        if kept or (is_traced(x) and not is_compiled()):
+        if kept or is_transformed(x) or (is_traced(x) and not is_compiled()):
             return forward(self, x)
         run = functools.partial(forward, self)
         if is_compiled():  # the graph updates its statistics once
@@ -62,19 +63,23 @@ def set_grad_checkpointing(module: nn.Module, enable: bool = True) -> None:
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    return nullcontext(), _same_statistics(block)
+    return nullcontext(), _again(block, use_present_backend())
 
 
 @contextmanager
-def _same_statistics(block: nn.Module) -> Iterator[None]:
-    """Leave running statistics as the first forward has made them: the second updates copies."""
+def _again(block: nn.Module, backend: AbstractContextManager) -> Iterator[None]:
+    """Compute as in the first forward: on its backend, leaving the running statistics it has made.
+
+    What updates them is a copy.
+    """
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     statistics = [(norm, dict(norm.named_buffers(recurse=False))) for norm in norms]
     for norm, buffers in statistics:
         for name, buffer in buffers.items():
             setattr(norm, name, buffer.clone())
     try:
-        yield
+        with backend:
+            yield
     finally:
         for norm, buffers in statistics:
             for name, buffer in buffers.items():

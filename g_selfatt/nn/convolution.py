@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from g_selfatt.functional.filters import group_filters, lifting_filters
 from g_selfatt.groups import Group, get
-from g_selfatt.nn.axes import check_axes
+from g_selfatt.nn.checks import check_axes, check_counts
 from g_selfatt.nn.one_node import AnyLayout, one_node
+from g_selfatt.nn.table_cache import TableCache
 
 
 class _GroupConvolution(AnyLayout):
@@ -34,18 +36,19 @@ class _GroupConvolution(AnyLayout):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("in_channels", in_channels), ("out_channels", out_channels),
-            ("kernel_size", kernel_size), ("stride", stride),
-        ):  # fmt: skip
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        check_counts(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+        )
         self.group = group = get(group)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = kernel_size
         self.stride = stride
         self._moved_axes = group.moved_axes  # looked up once: the property computes it
+        self._tables = TableCache()
         empty = partial(torch.empty, device=device, dtype=dtype)
         self.weight = nn.Parameter(empty(out_channels, *weight_shape))
         self.bias = nn.Parameter(empty(out_channels)) if bias else None
@@ -56,6 +59,11 @@ class _GroupConvolution(AnyLayout):
         bound = self.weight[0].numel() ** -0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
+
+    def _filters(self, compute: Callable[[Group, Tensor], Tensor]) -> Tensor:
+        """``compute(group, weight)``; in eval mode and without gradients only once."""
+        weight = self.weight
+        return self._tables.get(self, None, [weight], lambda: compute(self.group, weight))
 
     def _convolve(self, x: Tensor, filters: Tensor, groups: int) -> Tensor:
         """``(B, C, H, W)`` and ``(O, |H|, C / groups, K, K)`` → ``(B, O, |H|, H', W')``."""
@@ -161,7 +169,7 @@ class LiftConv(_GroupConvolution):
                 does not fit.
         """
         check_axes(self, self.group, x, self.in_channels)
-        return self._convolve(x, lifting_filters(self.group, self.weight), 1)
+        return self._convolve(x, self._filters(lifting_filters), 1)
 
 
 class GroupConv(_GroupConvolution):
@@ -233,7 +241,7 @@ class GroupConv(_GroupConvolution):
                 does not fit.
         """
         check_axes(self, self.group, x, self.in_channels, self.group.num_elements)
-        filters = group_filters(self.group, self.weight).flatten(2, 3)
+        filters = self._filters(group_filters).flatten(2, 3)
         return self._convolve(x.flatten(1, 2), filters, self.in_channels if self.depthwise else 1)
 
     def extra_repr(self) -> str:

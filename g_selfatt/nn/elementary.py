@@ -20,7 +20,17 @@ class _OneByOne(AnyLayout):
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, in_channels, …)`` → ``(B, out_channels, …)``."""
+        """``(B, in_channels, …)`` → ``(B, out_channels, …)``.
+
+        Raises:
+            ValueError: x has other axes.
+        """
+        if x.dim() != self.weight.dim() or x.shape[1] != self.weight.shape[1]:
+            axes = "|H|, H, W" if self.weight.dim() == 5 else "H, W"
+            raise ValueError(
+                f"a 1×1 convolution of {self.weight.shape[1]} channels takes "
+                f"(B, {self.weight.shape[1]}, {axes}), got {tuple(x.shape)}"
+            )
         if not x.is_cpu or self.weight.numel() > LARGEST_PRODUCT:
             return super().forward(x)
         weight = self.weight.flatten(1).expand(x.shape[0], -1, -1)

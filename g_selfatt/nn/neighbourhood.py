@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from g_selfatt.nn.checks import check_counts
+
 
 @dataclass(frozen=True)
 class Window:
@@ -19,8 +21,9 @@ class Window:
     patch_size: int
 
     def __post_init__(self) -> None:
-        if self.patch_size < 1 or self.patch_size % 2 == 0:
-            raise ValueError(f"patch_size must be odd and at least 1, got {self.patch_size}")
+        check_counts(patch_size=self.patch_size)
+        if self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size must be odd, got {self.patch_size}")
 
     @property
     def reach(self) -> int:
@@ -46,8 +49,7 @@ class WholeImage:
     max_pos_embedding: int
 
     def __post_init__(self) -> None:
-        if self.max_pos_embedding < 1:
-            raise ValueError(f"max_pos_embedding must be at least 1, got {self.max_pos_embedding}")
+        check_counts(max_pos_embedding=self.max_pos_embedding)
 
     @property
     def reach(self) -> int:

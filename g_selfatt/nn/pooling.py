@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.groups import Group, get
+from g_selfatt.nn.checks import check_counts
 from g_selfatt.nn.one_node import one_node
 
 
@@ -31,8 +32,7 @@ class MaxPool(nn.Module):
 
     def __init__(self, stride: int = 2) -> None:
         super().__init__()
-        if stride < 1:
-            raise ValueError(f"stride must be at least 1, got {stride}")
+        check_counts(stride=stride)
         self.stride = stride
 
     @one_node
@@ -137,6 +137,8 @@ class Restrict(nn.Module):
 
 
 def _pool(x: Tensor, stride: int, pool: Callable[..., Tensor]) -> Tensor:
+    if x.dim() < 4:
+        raise ValueError(f"pooling takes (B, C, …, H, W), got {tuple(x.shape)}")
     sides = [_window(side, stride) for side in x.shape[-2:]]
     pooled = pool(
         x.flatten(1, -3),

@@ -12,13 +12,14 @@ from g_selfatt.backends import check_backend_name
 from g_selfatt.functional import attention_weights, group_index, self_attention
 from g_selfatt.functional.tracing import is_traced
 from g_selfatt.groups import Group, get
-from g_selfatt.nn.axes import check_axes
+from g_selfatt.nn.checks import check_axes, check_counts
 from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.one_node import one_node
 from g_selfatt.nn.positional_encoding import (
     PositionMLP,
     check_table_encoding,
+    depends_on_weights_only,
     encode_by_mlp,
     encode_by_table,
 )
@@ -94,11 +95,7 @@ class SelfAttention(nn.Module):
             raise ValueError(
                 f"attention_dropout_rate must be in [0, 1), got {attention_dropout_rate}"
             )
-        for name, count in (
-            ("in_channels", in_channels), ("out_channels", out_channels), ("num_heads", num_heads)
-        ):  # fmt: skip
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
+        check_counts(in_channels=in_channels, out_channels=out_channels, num_heads=num_heads)
         check_backend_name(backend)
         self.group = group = get(group)
         self.lifting = group_encoding is None
@@ -123,6 +120,7 @@ class SelfAttention(nn.Module):
             )
             # Not persistent: it follows from the group and the name, and is no part of the weights.
             self.register_buffer("group_index", None, persistent=False)
+            self.register_load_state_dict_post_hook(_after_loading)
         dimension = 2 if self.lifting else 3
         self.query, self.key, self.value = (
             Conv1x1(in_channels, num_heads * mid_channels, dimension=dimension, **factory)
@@ -238,10 +236,13 @@ class SelfAttention(nn.Module):
 
     def _encode_positions(self, window: tuple[int, int]) -> Tensor:
         """``(|H|, d, K_h, K_w)``; in eval mode and without gradients only once."""
-        if self.training or torch.is_grad_enabled():
+        embeddings = (self.row_embedding, self.col_embedding)
+        if not all(map(depends_on_weights_only, embeddings)):
             return self._compute_table(window)
-        weights = (*self.row_embedding.parameters(), *self.col_embedding.parameters())
-        return self._tables.get(window, weights, lambda: self._compute_table(window))
+        parts = [part for embedding in embeddings for part in embedding.modules()]
+        weights = [weight for part in parts for weight in part.parameters(recurse=False)]
+        key = (window, *(getattr(part, "eps", None) for part in parts))
+        return self._tables.get(self, key, weights, lambda: self._compute_table(window))
 
     def _compute_table(self, window: tuple[int, int]) -> Tensor:
         encode = encode_by_table if self.positional_encoding == "table" else encode_by_mlp
@@ -268,6 +269,10 @@ class SelfAttention(nn.Module):
         )
 
 
+def _after_loading(layer: SelfAttention, _: object) -> None:
+    layer._place_group_index()  # ``assign=True`` may have brought weights on another device
+
+
 def _channels_per_coordinate(mid_channels: int, lifting: bool) -> int:
     """How many of a head's query channels meet ROW, and as many COL; the rest meet E."""
     if lifting and mid_channels % 2:
@@ -276,7 +281,7 @@ def _channels_per_coordinate(mid_channels: int, lifting: bool) -> int:
             f"got {mid_channels}"
         )
     channels = mid_channels // (2 if lifting else 3)
-    if channels == 0:
+    if channels < 1:
         raise ValueError(
             f"mid_channels must be at least {2 if lifting else 3}, one for each encoding, "
             f"got {mid_channels}"

@@ -170,6 +170,10 @@ def test_a_group_of_ones_own_is_checked():
         )
     of_lists = Group("up-down", table.tolist(), flip.tolist())
     assert torch.equal(of_lists.matrices, up_down.matrices)
+    angles = torch.arange(4).double() * torch.pi / 2
+    by_angles = torch.stack([angles.cos(), -angles.sin(), angles.sin(), angles.cos()], dim=1)
+    p4 = Group("by angles", groups.get("p4").multiplication_table, by_angles.view(4, 2, 2))
+    assert p4.grid_elements == (0, 1, 2, 3) and torch.equal(p4.matrices, p4.matrices.round())
     rounded = groups.get("p6").matrices.float()  # √3/2 is 1e-8 away
     with pytest.raises(ValueError, match="must be float64"):
         Group("rounded", groups.get("p6").multiplication_table, rounded)

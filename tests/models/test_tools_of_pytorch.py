@@ -3,14 +3,18 @@
 import ast
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from torch.func import functional_call
 from torch.nn.utils import parametrizations, parametrize, skip_init
 
 from g_selfatt import datasets, models, nn
+from g_selfatt.backends import BACKENDS
+from g_selfatt.functional import use_backend
 
 REPOSITORY = Path(__file__).parents[2]
 NETWORKS = [("p4sa", "rotDigits"), ("p4coatnet", "rotDigits"), ("p4convnet", "rotDigits")]
@@ -118,6 +122,37 @@ def test_grad_checkpointing(name, dataset, norm):
     torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-14)
     assert bytes_of_inputs < 0.7 * bytes_kept
     assert step()[1] == bytes_kept
+
+
+def test_what_is_computed_again_runs_where_it_ran_first(monkeypatch):
+    """The backward is outside of `use_backend`; backends that keep other tensors would clash."""
+    ran = []
+    for name, backend in list(BACKENDS.items()):
+        noted = replace(backend, run=lambda i, n=name, r=backend.run: ran.append(n) or r(i))
+        monkeypatch.setitem(BACKENDS, name, noted)
+    network, x = make("p4sa")
+    network.set_grad_checkpointing()
+    with use_backend("reference"):
+        loss = network(x).square().sum()
+    forward = len(ran)
+    with use_backend("recompute"):
+        loss.backward()
+        assert set(ran) == {"reference"} and len(ran) > forward
+        network(x)
+    assert ran[-1] == "recompute"
+
+
+def test_grad_checkpointing_under_torch_func():
+    network, x = make("p4sa")
+    weights = {name: weight.detach() for name, weight in network.named_parameters()}
+
+    def loss(weights):
+        return functional_call(network, weights, (x,)).square().sum()
+
+    expected = torch.func.grad(loss)(weights)
+    network.set_grad_checkpointing()
+    got = torch.func.grad(loss)(weights)
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
 def test_grad_checkpointing_under_the_compiler():

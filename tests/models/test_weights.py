@@ -171,6 +171,18 @@ def test_weights_of_another_dtype_are_refused_though_their_digest_is_right(tmp_p
         models.load_weights(tmp_path / "w.safetensors", small())
 
 
+def test_trained_networks_take_the_default_dtype():
+    name = models.list_pretrained("rotDigits-p4convnet*")[0].name
+    x = torch.randn(2, 1, 12, 12, dtype=torch.float64)
+    expected = models.create_model(name, pretrained=True).eval().double()(x)
+    torch.set_default_dtype(torch.float64)
+    try:
+        network = models.create_model(name, pretrained=True).eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(network(x), expected)
+
+
 NESTED = 200_000
 
 

@@ -175,8 +175,12 @@ def test_table_encoding_refuses_what_it_cannot_do():
     [
         ("lift_local", {"channels": (4, 5, 4)}, "must be even, got 5"),
         ("group_local", {"channels": (4, 2, 4)}, "at least 3"),
-        ("group_local", {"size": 4}, "patch_size must be odd and at least 1, got 4"),
-        ("lift_global", {"size": 0}, "max_pos_embedding must be at least 1, got 0"),
+        ("group_local", {"size": 4}, "patch_size must be odd, got 4"),
+        (
+            "lift_global",
+            {"size": 0},
+            "max_pos_embedding must be a whole number of at least 1, got 0",
+        ),
         ("lift_global", {"dropout": 1.0}, r"attention_dropout_rate must be in \[0, 1\)"),
         ("group_local", {"group_encoding": "papr"}, "unknown group_encoding 'papr'"),
         ("group_local", {"positional_encoding": "sine"}, "unknown positional_encoding 'sine'"),

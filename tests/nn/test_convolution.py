@@ -147,9 +147,9 @@ def test_only_weights_are_saved_and_any_precision_runs(kind):
 
 def test_mistakes_name_what_would_be_right():
     p4 = groups.get("p4")
-    with pytest.raises(ValueError, match="kernel_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="kernel_size must be a whole number of at least 1, got 0"):
         LiftConv(p4, 3, 4, 0)
-    with pytest.raises(ValueError, match="stride must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="stride must be a whole number of at least 1, got 0"):
         LiftConv(p4, 3, 4, 3, stride=0)
     with pytest.raises(ValueError, match="keeps the channels: got in_channels 3, out_channels 4"):
         GroupConv(p4, 3, 4, 3, depthwise=True)

@@ -52,6 +52,14 @@ def test_conv1x1_is_a_linear_map_of_the_channels(dimension, bias, largest, monke
     assert conv(x[:0]).shape == expected[:0].shape
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5, 5), (2, 4, 5, 5), (3, 5, 5)])
+def test_conv1x1_refuses_other_axes(shape):
+    with pytest.raises(
+        ValueError, match=r"1×1 convolution of 3 channels takes \(B, 3, H, W\), got"
+    ):
+        Conv1x1(3, 4, dimension=2)(torch.zeros(shape))
+
+
 def test_small_convolutions_are_matrix_products_and_large_ones_are_not():
     def operators(module, x):
         with torch.profiler.profile() as profile:

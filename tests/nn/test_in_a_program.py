@@ -60,8 +60,10 @@ def test_a_layer_made_without_memory(kind):
     with torch.device("meta"):
         layer = make(kind)
     assert layer(x.to("meta")).device.type == "meta"
+    assigned = copy.deepcopy(layer)
     layer.to_empty(device="cpu").load_state_dict(trained.state_dict())
-    assert torch.equal(layer(x), trained(x))
+    assigned.load_state_dict(trained.state_dict(), assign=True)
+    assert torch.equal(layer(x), trained(x)) and torch.equal(assigned(x), trained(x))
 
 
 def test_groups_and_their_tables_do_not_depend_on_the_device_context():
@@ -95,9 +97,11 @@ def test_a_network_made_without_memory():
     with torch.device("meta"):
         network = models.create_model("p4sa", "rotDigits").eval()
     assert {p.device.type for p in network.parameters()} == {"meta"}
+    assigned = copy.deepcopy(network)
     network.to_empty(device="cpu").load_state_dict(trained.state_dict())
+    assigned.load_state_dict(trained.state_dict(), assign=True)
     x = torch.randn(2, 1, 12, 12)
-    assert torch.equal(network(x), trained(x))
+    assert torch.equal(network(x), trained(x)) and torch.equal(assigned(x), trained(x))
 
 
 def test_a_tracer_leaves_nothing_behind():

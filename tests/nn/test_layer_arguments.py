@@ -68,13 +68,37 @@ def test_groups_by_their_names_elsewhere():
     [
         (
             lambda: nn.LiftLocalSelfAttention("p4", 1, 4, 6, 0, 3),
-            "num_heads must be at least 1, got 0",
+            "num_heads must be a whole number of at least 1, got 0",
         ),
         (
             lambda: nn.GroupSelfAttention("p4", 1, 6, 0, 2, 3),
-            "out_channels must be at least 1, got 0",
+            "out_channels must be a whole number of at least 1, got 0",
         ),
-        (lambda: nn.LiftConv("p4", 0, 2, 3), "in_channels must be at least 1, got 0"),
+        (
+            lambda: nn.GroupConv("p4", 2, 2, (3, 3)),
+            r"kernel_size must be a whole number of at least 1, got \(3, 3\)",
+        ),
+        (
+            lambda: nn.LiftLocalSelfAttention("p4", 1, 4, 4, 2, (5, 5)),
+            r"patch_size must be a whole number of at least 1, got \(5, 5\)",
+        ),
+        (
+            lambda: nn.GroupLocalSelfAttention("p4", 4, -2, 4, 2, 5),
+            "mid_channels must be at least 3, .* got -2",
+        ),
+        (lambda: nn.MaxPool()(torch.zeros(3, 4, 4)), r"takes \(B, C, …, H, W\), got \(3, 4, 4\)"),
+        (
+            lambda: nn.LiftConv("p4", 1, 2, 3)(torch.zeros(2, 1, 0, 4)),
+            r"takes \(B, 1, H, W\), got \(2, 1, 0, 4\)",
+        ),
+        (
+            lambda: models.create_model("p4convnet", "rotDigits").reset_classifier(-1),
+            "num_classes must be a whole number, or 0 for features, got -1",
+        ),
+        (
+            lambda: nn.LiftConv("p4", 0, 2, 3),
+            "in_channels must be a whole number of at least 1, got 0",
+        ),
         (lambda: nn.Crop(-1), "crop_size must be at least 0, got -1"),
         (lambda: groups.get(4), "a group is a Group or its name, e.g. 'p4', got 4"),
         (

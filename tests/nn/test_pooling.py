@@ -38,7 +38,7 @@ def test_any_stride_is_equivariant_for_every_size(pool, stride):
         out = pool(stride)(x)
         assert out.shape[-2:] == (-(-height // stride), -(-7 // stride))
         assert_equivariant(pool(stride), groups.get("p4"), x)
-    with pytest.raises(ValueError, match="stride must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="stride must be a whole number of at least 1, got 0"):
         pool(0)
 
 

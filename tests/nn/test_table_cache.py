@@ -1,11 +1,15 @@
-"""The table of positions is reused as long as it is right, and never longer."""
+"""Tables of positions and filters are reused as long as they are right, and never longer."""
 
 import copy
+import pickle
 
 import pytest
 import torch
+from torch.nn.utils import prune
 
 from g_selfatt import groups, nn
+from g_selfatt.functional.filters import group_filters
+from g_selfatt.nn.positional_encoding import PositionMLP
 
 
 @pytest.fixture
@@ -22,11 +26,11 @@ def x():
 
 def evaluations(layer, run):
     """How often the row MLP ran during ``run()``."""
-    calls = []
-    hook = layer.row_embedding.register_forward_hook(lambda *_: calls.append(1))
-    run()
-    hook.remove()
-    return len(calls)
+    calls, whole = [], PositionMLP.forward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PositionMLP, "forward", lambda self, x: calls.append(self) or whole(self, x))
+        run()
+    return calls.count(layer.row_embedding)
 
 
 def output(layer, x):
@@ -131,3 +135,74 @@ def test_weights_made_in_inference_mode(x):
         first = layer(x)
         layer.col_embedding[3].bias.add_(1.0)
         assert not torch.equal(layer(x), first)
+
+
+def by_pruning(mlp):
+    prune.l1_unstructured(mlp[3], "weight", amount=0.5)
+
+
+def by_weight_norm(mlp):
+    torch.nn.utils.parametrizations.weight_norm(mlp[0])
+    with torch.no_grad():
+        mlp[0].parametrizations.weight.original0.mul_(2)
+
+
+def by_an_adapter(mlp):
+    mlp[3] = torch.nn.Sequential(mlp[3], torch.nn.Conv2d(2, 2, 1))
+
+
+def by_a_hook(mlp):
+    mlp[2].register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def by_a_hook_on_the_whole(mlp):
+    mlp.register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def by_another_eps(mlp):
+    mlp[1].layer_norm.eps = 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [by_pruning, by_weight_norm, by_an_adapter, by_a_hook, by_a_hook_on_the_whole, by_another_eps],
+)
+def test_what_is_put_into_a_position_mlp_has_a_say(layer, x, change):
+    """Against torch's own Sequential, which calls each of its layers."""
+    before = output(layer, x)
+    change(layer.row_embedding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PositionMLP, "forward", torch.nn.Sequential.forward)
+        expected = layer(x)
+    assert (expected - before).abs().max() > 1e-3
+    torch.testing.assert_close(output(layer, x), expected)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_filters_are_computed_once_in_eval_mode(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "g_selfatt.nn.convolution.group_filters",
+        lambda *arguments: calls.append(1) or group_filters(*arguments),
+    )
+    torch.manual_seed(0)
+    convolution = nn.GroupConv("p8", 2, 2, 3).eval()
+    x = torch.randn(1, 2, 8, 5, 5)
+    expected = convolution(x)
+    with torch.no_grad():
+        assert torch.equal(convolution(x), expected) and torch.equal(convolution(x), expected)
+        assert len(calls) == 2
+        convolution.weight.data.mul_(2)
+        assert not torch.equal(convolution(x), expected)
+        assert len(calls) == 3
+        convolution.train()
+        convolution(x)
+    assert len(calls) == 4
+
+
+def test_no_table_travels_with_a_layer(layer, x):
+    output(layer, x)
+    assert layer._tables._entry is not None and layer.group._tables
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert other._tables._entry is None and not other.group._tables
+        assert torch.equal(output(other, x), output(layer, x))

@@ -1,4 +1,4 @@
-"""The axes of what a layer takes."""
+"""What the layers have in common in refusing what they are given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from g_selfatt.groups import Group
+
+
+def check_counts(**counts: int) -> None:
+    """ValueError, with its name, for an argument that is no whole number of at least 1."""
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
 
 
 def check_axes(layer: nn.Module, group: Group, x: Tensor, *axes: int) -> None:
@@ -20,7 +27,8 @@ def check_axes(layer: nn.Module, group: Group, x: Tensor, *axes: int) -> None:
     Raises:
         ValueError: x has other axes; the message says which it must have.
     """
-    if x.dim() != len(axes) + 3 or x.shape[1:-2] != torch.Size(axes):
+    fits = x.dim() == len(axes) + 3 and x.shape[1:-2] == torch.Size(axes)
+    if not fits or 0 in x.shape[-2:]:
         raise ValueError(
             f"{type(layer).__name__} on {group.name} takes "
             f"(B, {', '.join(map(str, axes))}, H, W), got {tuple(x.shape)}"
