@@ -164,7 +164,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
             "optimizer",
             choices_of("training.optimizers", "OPTIMIZERS"),
         ),
-        rate("optimizer_momentum", 0.9, "momentum of SGD"),
+        rate("optimizer_momentum", 0.9, "momentum of SGD; one_cycle has its own"),
         positive("lr", None, "learning rate (its peak where the scheduler has one)"),
         Key(
             "scheduler",

@@ -63,10 +63,10 @@ def received_attention(network: nn.Module, x: Tensor) -> Tensor:
     attention = attention.mean(dim=(1, 2))  # (B, H, W, keys)
     attention = attention / attention.sum(dim=-1, keepdim=True)
     layer = network.get_submodule(name)
-    to_keys = (
-        _of_image if isinstance(layer, (LiftSelfAttention, GroupSelfAttention)) else _of_window
-    )
-    received = to_keys(attention) / to_keys(_even(attention))
+    if isinstance(layer, (LiftSelfAttention, GroupSelfAttention)):
+        received = _of_image(attention)  # even attention gives each of H·W pixels 1
+    else:
+        received = _of_window(attention) / _of_window(_even(attention))
     size = [side * strides[layer] for side in received.shape[-2:]]
     covered = F.interpolate(received[:, None], size, mode="nearest")[:, 0]
     margins = [(whole - part) // 2 for whole, part in zip(x.shape[-2:], size, strict=True)]
@@ -91,7 +91,10 @@ def _of_window(attention: Tensor) -> Tensor:
 
 
 def _even(attention: Tensor) -> Tensor:
-    inside = (attention > 0).to(attention.dtype)
+    """Attention ``(1, H, W, k·k)`` that is the same for all keys of a window inside the image."""
+    side = round(attention.shape[-1] ** 0.5)
+    image = attention.new_ones(1, 1, *attention.shape[1:3])
+    inside = F.unfold(image, side, padding=side // 2).mT.unflatten(1, attention.shape[1:3])
     return inside / inside.sum(dim=-1, keepdim=True)
 
 

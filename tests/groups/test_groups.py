@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from g_selfatt import groups
-from g_selfatt.groups import E2, SE2, Group
+from g_selfatt.groups import E2, SE2, Group, tables
 
 NAMES = ["z2", "mz2", "p2", "p4", "p6", "p8", "p12", "p16", "p4m", "p6m", "p8m"]
 
@@ -184,3 +184,14 @@ def test_a_group_of_ones_own_is_checked():
         Group("a quasigroup", square, torch.eye(2).expand(3, 2, 2))
     with pytest.raises(ValueError, match="act_on_signal"):
         up_down.act_on_signal(torch.zeros(1, 1, 3, 4, 4), 0)
+
+
+def test_a_group_keeps_a_limited_number_of_tables(monkeypatch):
+    monkeypatch.setattr(tables, "MOST_TABLES", 3)
+    group, computed = groups.get("p4").restrict(range(4)), []
+    for key in (1, 2, 3, 1, 4, 2, 3, 1):
+        table = tables.cached_table(
+            group, key, lambda key=key: computed.append(key) or torch.tensor(key)
+        )
+        assert table.item() == key and len(group._tables) <= 3
+    assert computed == [1, 2, 3, 4, 1]  # 1 was the oldest

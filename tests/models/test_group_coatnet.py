@@ -68,6 +68,14 @@ def test_the_twin_is_the_network_less_its_attention():
     assert parameters(twin) < parameters(network)
 
 
+def test_dropouts_and_the_unit_of_global_attention_reach_their_layers():
+    network = make(dropout_rate=0.3, attention_dropout_rate=0.2)
+    layers = [m for m in network.modules() if isinstance(m, SelfAttention)]
+    assert [layer.attention_dropout_rate for layer in layers] == [0.2, 0.2]
+    assert [m.p for m in network.modules() if isinstance(m, nn.Dropout)] == [0.3]
+    assert layers[1].neighbourhood.max_pos_embedding == 3  # 20 pixels, pooled to 10, 5 and 3
+
+
 def parameters(network):
     return sum(p.numel() for p in network.parameters())
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from g_selfatt import models
+from g_selfatt.nn.self_attention import SelfAttention
 from g_selfatt.testing import equivariance_error
 
 # Of the released code, to the unit.
@@ -120,6 +121,24 @@ def test_global_attention_follows_the_image_through_crops_and_pools():
     layers = [model.lifting_self_attention]
     layers += [b.attention[2] for b in model.transformer if hasattr(b, "crop")]
     assert [layer.neighbourhood.max_pos_embedding for layer in layers] == [28, 28, 24, 12, 8, 6]
+
+
+def test_dropouts_reach_their_layers():
+    model = models.create_model(
+        "p4sa",
+        input_dropout_rate=0.1,
+        attention_dropout_rate=0.2,
+        value_dropout_rate=0.3,
+        dropout_rate_after_maxpooling=0.4,
+    )
+    attention = [m for m in model.modules() if isinstance(m, SelfAttention)]
+    assert {layer.attention_dropout_rate for layer in attention} == {0.2}
+    named = {name: m.p for name, m in model.named_modules() if isinstance(m, torch.nn.Dropout)}
+    assert named.pop("input_dropout") == 0.1
+    in_blocks = [p for name, p in named.items() if name.count(".") > 1]
+    between = [p for name, p in named.items() if name.count(".") == 1]
+    assert set(in_blocks) == {0.3} and len(in_blocks) == len(attention) - 1
+    assert set(between) == {0.4}
 
 
 def test_initialization_is_that_of_the_paper():

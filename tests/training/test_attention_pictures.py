@@ -2,16 +2,17 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from g_selfatt import models
 from training.attention_pictures import received_attention
 from training.errors import UserError
 
 
-def network(**arguments):
+def network(name="p4sa", **arguments):
     torch.manual_seed(0)
     options = {"norm_type": "LayerNorm", "position_init_scale": 0.0, **arguments}
-    return models.create_model("p4sa", "rotDigits", **options).double().eval()
+    return models.create_model(name, "rotDigits", **options).double().eval()
 
 
 @pytest.mark.parametrize("attention_type", ["Local", "Global"])
@@ -40,6 +41,21 @@ def test_even_attention_is_one_everywhere():
             torch.nn.init.zeros_(weight)  # all scores are 0
     received = received_attention(model, torch.rand(1, 1, 12, 12, dtype=torch.float64))
     torch.testing.assert_close(received, torch.ones_like(received))
+
+
+def test_keys_without_any_weight_are_keys_of_the_window_too():
+    """What all pixels receive together is what all queries give: 1 each."""
+    model = network("z2sa", crop_per_layer=0, num_heads=1)
+    for name, weight in model.named_parameters():
+        if "query.weight" in name:
+            weight.data.mul_(1e8)  # most weights are exactly 0
+    received = received_attention(model, torch.rand(1, 1, 12, 12, dtype=torch.float64))
+    pooled = received[:, ::2, ::2]  # the last layers are behind a pooling
+    window = torch.ones(1, 1, 5, 5, dtype=torch.float64)
+    keys = F.conv2d(torch.ones_like(pooled)[None], window, padding=2)
+    even = F.conv2d(1 / keys, window, padding=2)[0]
+    assert (received == 0).any()
+    torch.testing.assert_close((pooled * even).sum().item(), float(pooled.numel()))
 
 
 def test_a_network_without_attention_is_refused():

@@ -60,6 +60,15 @@ def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_counted():
     assert seen == [(0.5, 0), (0.5, 1), (0.0, 1)]
 
 
+def test_gradients_are_clipped_by_their_own_norm_and_not_by_the_scaled_one():
+    precision = Precision("fp16", CPU, "constant")
+    small, large = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    for slope, weight in ((0.5, small), (8.0, large)):
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        precision.step((weight * slope).sum(), optimizer, clip_grad_norm=2.0)
+    assert small.item() == -0.5 and large.item() == pytest.approx(-2.0)
+
+
 def test_the_scale_and_the_count_survive_saving():
     precision = Precision("fp16", CPU, "constant")
     weight = torch.nn.Parameter(torch.ones(1))
