@@ -63,7 +63,9 @@ class _GroupConvolution(AnyLayout):
     def _filters(self, compute: Callable[[Group, Tensor], Tensor]) -> Tensor:
         """``compute(group, weight)``; in eval mode and without gradients only once."""
         weight = self.weight
-        return self._tables.get(self, None, [weight], lambda: compute(self.group, weight))
+        if self.training or torch.is_grad_enabled():
+            return compute(self.group, weight)
+        return self._tables.get(None, [weight], lambda: compute(self.group, weight))
 
     def _convolve(self, x: Tensor, filters: Tensor, groups: int) -> Tensor:
         """``(B, C, H, W)`` and ``(O, |H|, C / groups, K, K)`` → ``(B, O, |H|, H', W')``."""

@@ -18,8 +18,8 @@ from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.one_node import one_node
 from g_selfatt.nn.positional_encoding import (
     PositionMLP,
+    as_made,
     check_table_encoding,
-    depends_on_weights_only,
     encode_by_mlp,
     encode_by_table,
 )
@@ -237,12 +237,12 @@ class SelfAttention(nn.Module):
     def _encode_positions(self, window: tuple[int, int]) -> Tensor:
         """``(|H|, d, K_h, K_w)``; in eval mode and without gradients only once."""
         embeddings = (self.row_embedding, self.col_embedding)
-        if not all(map(depends_on_weights_only, embeddings)):
+        if self.training or torch.is_grad_enabled() or not all(map(as_made, embeddings)):
             return self._compute_table(window)
         parts = [part for embedding in embeddings for part in embedding.modules()]
         weights = [weight for part in parts for weight in part.parameters(recurse=False)]
         key = (window, *(getattr(part, "eps", None) for part in parts))
-        return self._tables.get(self, key, weights, lambda: self._compute_table(window))
+        return self._tables.get(key, weights, lambda: self._compute_table(window))
 
     def _compute_table(self, window: tuple[int, int]) -> Tensor:
         encode = encode_by_table if self.positional_encoding == "table" else encode_by_mlp

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from g_selfatt.functional.tracing import is_traced, is_transformed
 
@@ -34,22 +34,15 @@ class TableCache:
         return TableCache, ()
 
     def get(
-        self,
-        layer: nn.Module,
-        key: Hashable,
-        weights: Iterable[Tensor],
-        compute: Callable[[], Tensor],
+        self, key: Hashable, weights: Iterable[Tensor], compute: Callable[[], Tensor]
     ) -> Tensor:
         """``compute()``, or what it gave last time for the same key and weights.
 
         Args:
-            layer: the layer whose table it is; in training mode nothing is kept.
             key: all that the table depends on beside the weights.
             weights: all tensors that ``compute`` reads.
             compute: function of no arguments, run where there is nothing to reuse.
         """
-        if layer.training or torch.is_grad_enabled():
-            return compute()
         weights = list(weights)
         elsewhere = any(weight.device.type != "cpu" for weight in weights)
         if elsewhere or is_traced(*weights) or is_transformed(*weights):

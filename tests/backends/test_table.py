@@ -39,3 +39,15 @@ def test_elements_that_keep_the_grid_share_all_rows(group, times):
 def test_an_empty_encoding_is_one_row():
     rows, which = unique_rows(np.empty((4, 9, 0)))
     assert rows.shape == (1, 0) and which.shape == (4, 9) and not which.any()
+
+
+def test_tables_of_one_shape_may_have_other_equal_rows():
+    """What was found for a table is tried on the next one."""
+    different = np.arange(16.0).reshape(2, 4, 2)
+    flipped = np.stack([different[0], different[0, ::-1]])
+    moved = np.stack([different[0], np.roll(different[0], 1, axis=0)])
+    for table, count in ((different, 8), (flipped, 4), (moved, 4), (0 * moved, 1), (different, 8)):
+        for again in (table, table + 1):
+            rows, which = unique_rows(again)
+            np.testing.assert_array_equal(rows[which], again)
+            assert len(rows) == count

@@ -35,8 +35,8 @@ class Problem(NamedTuple):
     layout: tuple[int, int, int, int]  # H, W, stride, margin of `Geometry`
     window: tuple[int, int]
     seed: int
-    threshold: int  # a weight is dropped with probability threshold / 2³²
-    weight_keys: Any  # (|G|·K,) of the dropout; empty without
+    threshold: int  # a weight is dropped with probability threshold / 2¹⁶
+    weight_keys: Any  # (|G|·K, 2) of the dropout; empty without
 
 
 class Scratch(NamedTuple):

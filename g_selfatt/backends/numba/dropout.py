@@ -1,11 +1,12 @@
 """Which attention weights are dropped: a hash of the seed and of the weight's place.
 
 The mask of weight (unit, h, g; m, offset) at a query position is recomputed wherever it is needed,
-in forward and in backward, and never stored. Two keys are mixed thoroughly and rarely, one for
-(seed, unit, h, g, position) and one for (m, offset); they are joined by two multiplications, the
-core of Wellons' lowbias32 hash without its last shift. A hash has 32 bits, and a weight needs 16:
-each serves two, one in the first half of a register's lanes and one in the second. That is ten
-operations of 32 bytes for the sixteen lanes of float32, and sixteen with a hash for each weight.
+in forward and in backward, and never stored. Numbers of 16 bits are mixed thoroughly and rarely:
+x for (seed, unit, h, g, position), and a, b for (seed, m, offset). The weight is dropped where
+a·x + b modulo 2¹⁶ is below the rate (a multiply-shift hash: Dietzfelbinger et al., 1997). With a
+odd, each weight is dropped with the very rate over all x; over different (m, offset) the hashes of
+one query are independent, as b is. That is three operations for a register of queries, of half its
+size for float32.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from numba import njit, uint32, uint64
 
 from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.lanes import full
-from g_selfatt.backends.numba.masks import counters, reaching, shift_right
+from g_selfatt.backends.numba.masks import counters, halves, reaching, shift_right
 
 
 def steps_of(rate: float) -> int:
-    """A rate in [0, 1) as a multiple of 2⁻¹⁶, times 2³²."""
-    return min(round(rate * 2**16), 2**16 - 1) * 2**16
+    """A rate in [0, 1) as a multiple of 2⁻¹⁶."""
+    return min(round(rate * 2**16), 2**16 - 1)
 
 
 @inner
@@ -34,26 +35,30 @@ def mix(value):
 
 @njit
 def weight_keys(seed, count):
-    """One 32-bit key for each of the (m, offset), ``(count,)``."""
-    keys = np.empty(count, np.uint32)
+    """The numbers a, odd, and b for each of the (m, offset), ``(count, 2)``."""
+    keys = np.empty((count, 2), np.uint16)
     for i in range(count):
-        keys[i] = uint32(mix(mix(seed) + uint64(i)) >> uint64(32))
+        mixed = mix(mix(seed) + uint64(i))
+        keys[i, 0] = (mixed >> uint64(32)) | uint64(1)
+        keys[i, 1] = mixed >> uint64(48)
     return keys
 
 
 @inner
 def query_keys(like, seed, row, position):
-    """One 32-bit key for each two lanes, for a row (unit, h, g) and the lanes' positions."""
+    """The number x of each lane, for a row (unit, h, g) and the lanes' positions.
+
+    Two lanes share 32 bits, mixed by the core of Wellons' lowbias32 hash.
+    """
     key = mix(uint64(seed) ^ mix(uint64(row)))
     bits = counters(like, position) + full(counters(like, 0), uint32(key))
     bits = (bits ^ shift_right(bits, 16)) * full(bits, uint32(0x21F0AAAD))
     bits = (bits ^ shift_right(bits, 15)) * full(bits, uint32(0xD35A2D97))
-    return bits ^ shift_right(bits, 15) ^ full(bits, uint32(key >> uint64(32)))
+    return halves(bits ^ shift_right(bits, 15) ^ full(bits, uint32(key >> uint64(32))))
 
 
 @inlined
-def kept_mask(query_key, weight_key, threshold):
-    """The mask of the kept lanes; one is dropped with probability threshold / 2³², a `steps_of`."""
-    bits = (query_key ^ full(query_key, weight_key)) * full(query_key, uint32(0x21F0AAAD))
-    bits = (bits ^ shift_right(bits, 15)) * full(query_key, uint32(0xD35A2D97))
-    return reaching(bits, threshold)
+def kept_mask(query_key, weight_keys, weight, threshold):
+    """The mask of the kept lanes; one is dropped with probability threshold / 2¹⁶."""
+    a = full(query_key, weight_keys[weight, 0])
+    return reaching(query_key * a + full(query_key, weight_keys[weight, 1]), threshold)

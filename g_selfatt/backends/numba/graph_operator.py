@@ -35,7 +35,7 @@ def _forward(*inputs: Any) -> Tensor:
         floats = [t if t is None else t.to(dtype) for t in (query, key, value, table, embedding)]
         computed = recompute.attend(AttentionInputs(*floats, index, scale, rate))  # type: ignore
     else:
-        computed = _call(*inputs).forward()
+        computed = _call(*inputs).forward(query, key, value)
     return _allocate(*inputs).copy_(computed)
 
 
@@ -57,7 +57,7 @@ def _backward(d_out: Tensor, wanted: list[bool], *inputs: Any) -> list[Tensor]:
     room = _allocate_gradients(d_out, wanted, *inputs)
     if d_out.numel() == 0:
         return [gradient.zero_() for gradient in room]
-    computed = _call(*inputs).backward(d_out, tuple(wanted))
+    computed = _call(*inputs).backward(*inputs[:3], d_out, tuple(wanted))
     return [
         gradient if one is None else gradient.copy_(one)
         for gradient, one in zip(room, computed, strict=False)
@@ -105,8 +105,8 @@ def _call(*inputs: Any) -> Any:
     # Not at the top: the kernels take their time to load.
     from g_selfatt.backends.numba.operator import Call
 
-    query, key, value, table, embedding, index, seed, scale, rate = inputs
+    query, _, _, table, embedding, index, seed, scale, rate = inputs
     number = 0 if seed is None else int(seed)
-    call = Call(query, key, value, table, embedding, index, scale, rate, number)
+    call = Call(query, table, embedding, index, scale, rate, number)
     call.heads_inside = True
     return call

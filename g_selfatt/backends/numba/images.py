@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from g_selfatt.backends.numba.compiling import inlined, inner
@@ -28,12 +27,12 @@ class Image(NamedTuple):
 
 def view(tensor: Tensor) -> Image:
     """The memory of ``([parts,] B, heads, c, elements, H, W)``, shared."""
-    tensor = tensor.detach()
-    if tensor.dim() == 6:
-        tensor = tensor.unsqueeze(0)
-    span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
-    memory = torch.as_strided(tensor, (span,), (1,), tensor.storage_offset())
-    return Image(memory.numpy(), tensor.stride(), tensor.shape[2])
+    shape, strides = tensor.shape, tensor.stride()
+    span = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    memory = tensor.detach().as_strided((span,), (1,), tensor.storage_offset())
+    if len(shape) == 6:  # one part
+        strides = (0, *strides)
+    return Image(memory.numpy(), strides, shape[-5])
 
 
 @inlined

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import uint32
+from numba import uint16
 
 from g_selfatt.backends.numba.blocks import (
     LN_2,
@@ -52,7 +52,7 @@ from g_selfatt.backends.numba.lanes import (
     spread,
     store,
 )
-from g_selfatt.backends.numba.masks import counters, masked
+from g_selfatt.backends.numba.masks import counters, halves, masked
 from g_selfatt.backends.numba.pairs import gradients, make_pairs, sums
 
 
@@ -74,7 +74,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
-    threshold = full(counters(here, 0), uint32(problem.threshold))
+    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
     content, row = normalize(scratch, problem.index, h, g, here, offsets, least)
     query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
     inner = zero
@@ -84,7 +84,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
             p = load(exp_content, (content, m, o)) * load(exp_position, (row, o)) * r
             kept = p
             if problem.threshold > 0:
-                kept = masked(p, kept_mask(query_key, keys[m * window + ids[o]], threshold))
+                kept = masked(p, kept_mask(query_key, keys, m * window + ids[o], threshold))
             before = zero
             if g > 0:
                 before = load(weights, (h, m, o))

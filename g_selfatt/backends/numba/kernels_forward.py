@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import uint32
+from numba import uint16
 
 from g_selfatt.backends.numba.blocks import (
     look_around,
@@ -30,7 +30,7 @@ from g_selfatt.backends.numba.lanes import (
     room,
     store,
 )
-from g_selfatt.backends.numba.masks import counters, masked
+from g_selfatt.backends.numba.masks import counters, halves, masked
 
 
 @inlined
@@ -42,7 +42,7 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
     outputs, elements = problem.index.shape[:2]
     window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
-    threshold = full(counters(here, 0), uint32(problem.threshold))
+    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
     for g in range(elements):
         content, row = normalize(scratch, problem.index, h, g, here, offsets, least)
         query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
@@ -51,7 +51,7 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
             for o in range(offsets):
                 p = load(exp_content, (content, m, o)) * load(exp_position, (row, o))
                 if problem.threshold > 0:
-                    p = masked(p, kept_mask(query_key, keys[m * window + ids[o]], threshold))
+                    p = masked(p, kept_mask(query_key, keys, m * window + ids[o], threshold))
                 before = full(here, 0.0)
                 if g > 0:
                     before = load(weights, (h, m, o))

@@ -35,7 +35,8 @@ class Lanes(types.Type):
     def ir(self) -> ir.VectorType:
         """The LLVM type."""
         scalar = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
-        return ir.VectorType(scalar.get(self.element, ir.IntType(32)), self.count)
+        integer = ir.IntType(self.element.bitwidth)
+        return ir.VectorType(scalar.get(self.element, integer), self.count)
 
 
 @register_model(Lanes)

@@ -40,28 +40,25 @@ def shift_right(typingctx: Any, value: Any, count: Any) -> tuple[Any, Callable]:
 
 
 @intrinsic
-def reaching(typingctx: Any, bits: Any, least: Any) -> tuple[Any, Callable]:
-    """The mask of the lanes whose 16 bits reach the high half of ``least``.
-
-    The high halves of ``bits`` are for the first half of the lanes, the low ones for the second.
-    """
-    lanes = 2 * bits.count
+def halves(typingctx: Any, value: Any) -> tuple[Any, Callable]:
+    """The same bits as twice as many 16-bit integers."""
+    result = Lanes(types.uint16, 2 * value.count)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        both = ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(lanes)))
-        high, least = args
-        low = builder.shl(high, constant(high.type, 16))
-        # As signed numbers, for which AVX2 has a comparison.
-        least = builder.xor(least, constant(least.type, 2**31))
-        kept = builder.icmp_signed(
-            ">=",
-            builder.shuffle_vector(high, low, both),
-            builder.shuffle_vector(least, least, both),
-        )
-        kept = builder.bitcast(kept, ir.IntType(lanes))
-        return kept if lanes == 16 else builder.zext(kept, ir.IntType(16))
+        return builder.bitcast(args[0], result.ir)
 
-    return types.uint16(bits, least), generate
+    return result(value), generate
+
+
+@intrinsic
+def reaching(typingctx: Any, bits: Any, least: Any) -> tuple[Any, Callable]:
+    """The mask of the lanes that are at least ``least``, unsigned."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        kept = builder.bitcast(builder.icmp_unsigned(">=", *args), ir.IntType(bits.count))
+        return kept if bits.count == 16 else builder.zext(kept, ir.IntType(16))
+
+    return types.uint16(bits, bits), generate
 
 
 @intrinsic

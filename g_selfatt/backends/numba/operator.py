@@ -51,7 +51,7 @@ def attend(inputs: AttentionInputs) -> Tensor:
 
 
 class _Attention(torch.autograd.Function):
-    """`attend` for autograd; its arguments are those of `Call`."""
+    """`attend` for autograd; its arguments are query, key, value and those of `Call`."""
 
     @staticmethod
     def forward(
@@ -65,9 +65,8 @@ class _Attention(torch.autograd.Function):
         *options: Any,
     ) -> Tensor:
         ctx.save_for_backward(query, key, value, table, embedding, index)
-        ctx.options = options
-        call = Call(query, key, value, table, embedding, index, *options)
-        return call.forward().to(query.dtype)
+        ctx.call = Call(query, table, embedding, index, *options)
+        return ctx.call.forward(query, key, value).to(query.dtype)
 
     @staticmethod
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
@@ -83,8 +82,7 @@ class _Attention(torch.autograd.Function):
                 "choose backend='reference' for them"
             )
         saved = ctx.saved_tensors  # read once: activation checkpointing computes them again
-        call = Call(*saved, *ctx.options)
-        gradients = call.backward(d_out, ctx.needs_input_grad[:5])
+        gradients = ctx.call.backward(*saved[:3], d_out, ctx.needs_input_grad[:5])
         typed = (
             None if gradient is None or tensor is None else gradient.to(tensor.dtype)
             for gradient, tensor in zip(gradients, saved, strict=False)
@@ -93,13 +91,17 @@ class _Attention(torch.autograd.Function):
 
 
 class Call:
-    """The inputs as the kernels take them."""
+    """What forward and backward of one attention have in common: all but query, key and value.
+
+    Args:
+        like: the query; its shape, dtype and layout are read, its numbers are not.
+        table, embedding, index, scale, dropout_rate: as in `self_attention`.
+        seed: of the dropout.
+    """
 
     def __init__(
         self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
+        like: Tensor,
         table: Tensor,
         embedding: Tensor | None,
         index: Tensor | None,
@@ -107,26 +109,26 @@ class Call:
         dropout_rate: float,
         seed: int,
     ) -> None:
-        self.shape, self.table_shape = query.shape, table.shape
-        self.units, self.channels = query.shape[0] * query.shape[1], query.shape[2]
+        self.shape, self.table_shape = like.shape, table.shape
+        self.units, channels = like.shape[0] * like.shape[1], like.shape[2]
         # The projections put the heads inside the channels; what is returned lies as the query.
-        self.heads_inside = query.stride(1) < query.stride(2)
-        self.dtype = dtype = torch.promote_types(query.dtype, torch.float32)
+        self.heads_inside = like.stride(1) < like.stride(2)
+        self.dtype = dtype = torch.promote_types(like.dtype, torch.float32)
         self.lanes = BYTES // dtype.itemsize
         threshold = steps_of(dropout_rate)
-        self.kept = 1 - threshold / 2**32
-        height, width, *window = *query.shape[4:], *table.shape[2:]
+        self.kept = 1 - threshold / 2**16
+        height, width, *window = *like.shape[4:], *table.shape[2:]
         self.geometry = geometry = plan((height, width), (window[0], window[1]), self.lanes)
-        outputs, elements = len(table), query.shape[3]
+        outputs, elements = len(table), like.shape[3]
         table = table.detach().to(dtype)
         if embedding is None or index is None:  # lifting: a group score of zero
-            embedding = query.new_zeros(1, 0)
+            embedding = like.new_zeros(1, 0)
             index = torch.zeros(outputs, elements, elements, dtype=torch.int64, device="cpu")
         offsets = geometry.window[0] * geometry.window[1]
         self.problem = Problem(
-            view(query.to(dtype)),
-            view(key.to(dtype)),
-            view(value.to(dtype)),
+            None,
+            None,
+            None,
             float(scale),
             *unique_rows(table.flatten(2).mT.contiguous().numpy()),
             # A copy: a view of NumPy's would pin the storage of a parameter, which FSDP resizes.
@@ -134,7 +136,7 @@ class Call:
             index.contiguous().numpy(),
             np.where(geometry.inside, 0.0, PENALTY[dtype]).astype(NUMPY[dtype]),
             geometry.blocks,
-            self.channels,
+            channels,
             (height, width, geometry.stride, geometry.margin),
             geometry.window,
             seed,
@@ -152,28 +154,37 @@ class Call:
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype, device="cpu")
 
-    def forward(self) -> Tensor:
+    def _problem(self, *maps: Tensor) -> Problem:
+        query, key, value = (view(image.to(self.dtype)) for image in maps)
+        return self.problem._replace(query=query, key=key, value=value)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """``(B, heads, c, |H|, H, W)``."""
+        problem = self._problem(query, key, value)
         out = self._empty_image(1, self.table_shape[0])
         image, least = view(out), LEAST_NORMALIZER[self.dtype]
 
         def work(task: tuple[int, int, int, int, int]) -> None:
-            forward(self.problem, image, self.kept, *task[:4], self.lanes, least)
+            forward(problem, image, self.kept, *task[:4], self.lanes, least)
 
         run_all(work, share_out(self.units, len(self.geometry.blocks)))
         return out[0]
 
-    def backward(self, d_out: Tensor, wanted: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+    def backward(
+        self, query: Tensor, key: Tensor, value: Tensor, d_out: Tensor, wanted: tuple[bool, ...]
+    ) -> tuple[Tensor | None, ...]:
         """The gradients of query, key, value, table and embedding.
 
         Args:
+            query, key, value: as they were in the forward.
             d_out: gradient of the output, ``(B, heads, c, |H|, H, W)``.
             wanted: for each of the five, whether it is computed.
 
         Returns:
             For each of the five None, or a tensor of its shape, in float32 or float64.
         """
-        problem, units, elements = self.problem, self.units, self.shape[3]
+        problem = self._problem(query, key, value)
+        units, elements = self.units, self.shape[3]
         tasks = share_out(units, len(self.geometry.blocks))
         parts = tasks[-1][4] + 1
         wants_scores = wanted[0] or wanted[1] or wanted[3] or wanted[4]

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, uint32
+from numba import njit, uint16
 
 from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys
@@ -32,7 +32,7 @@ from g_selfatt.backends.numba.lanes import (
     room,
     store,
 )
-from g_selfatt.backends.numba.masks import counters, masked
+from g_selfatt.backends.numba.masks import counters, halves, masked
 
 
 class Pairs(NamedTuple):
@@ -67,7 +67,7 @@ def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offs
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     drops = problem.threshold > 0
-    threshold = full(counters(here, 0), uint32(problem.threshold))
+    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
     row = (unit * outputs + h) * elements + g
     q0 = query_keys(here, problem.seed, row, position)
     q1 = query_keys(here, problem.seed, row + 1, position)
@@ -83,9 +83,11 @@ def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offs
             p2, p3 = a * load(eP, (row + elements, o)), b * load(eP, (row + elements + 1, o))
             z0, z1, z2, z3 = z0 + p0, z1 + p1, z2 + p2, z3 + p3
             if drops:
-                key = keys[m * window + ids[o]]
-                k0, k1 = kept_mask(q0, key, threshold), kept_mask(q1, key, threshold)
-                k2, k3 = kept_mask(q2, key, threshold), kept_mask(q3, key, threshold)
+                weight = m * window + ids[o]
+                k0 = kept_mask(q0, keys, weight, threshold)
+                k1 = kept_mask(q1, keys, weight, threshold)
+                k2 = kept_mask(q2, keys, weight, threshold)
+                k3 = kept_mask(q3, keys, weight, threshold)
                 kept[h, g, m, o], kept[h, g + 1, m, o] = k0, k1
                 kept[h + 1, g, m, o], kept[h + 1, g + 1, m, o] = k2, k3
                 p0, p1, p2, p3 = masked(p0, k0), masked(p1, k1), masked(p2, k2), masked(p3, k3)

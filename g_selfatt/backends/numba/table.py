@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MULTIPLIER = 0x9E3779B97F4A7C15  # any odd number with many ones
+MOST_SHAPES = 64
+_last_found: dict[tuple[int, ...], tuple[NDArray, NDArray]] = {}
+"""What `_find` said of the last table of a shape; the next one is likely of the same group."""
 
 
 def unique_rows(table: NDArray) -> tuple[NDArray, NDArray[np.int64]]:
@@ -19,10 +22,31 @@ def unique_rows(table: NDArray) -> tuple[NDArray, NDArray[np.int64]]:
     flat = table.reshape(elements * offsets, depth)
     if elements == 1:
         return flat, np.arange(offsets).reshape(1, -1)
-    words = flat.view(f"u{table.itemsize}").astype(np.uint64)
-    words ^= words >> np.uint64(32)  # low bits, which decide most of a product, are often zero
-    odd = np.array([pow(MULTIPLIER, k + 1, 2**64) for k in range(depth)], np.uint64)
-    _, first, rows = np.unique((words * odd).sum(axis=1), return_index=True, return_inverse=True)
+    found = _last_found.get(table.shape)
+    if found is None or not _holds(flat, *found):
+        if len(_last_found) >= MOST_SHAPES:
+            _last_found.clear()
+        found = _last_found[table.shape] = _find(flat)
+    first, rows = found
+    return flat[first], rows.reshape(elements, offsets)
+
+
+def _find(flat: NDArray) -> tuple[NDArray, NDArray]:
+    """The first of each set of equal rows, and the set of each row."""
+    _, first, rows = np.unique(_hashes(flat), return_index=True, return_inverse=True)
     if not np.array_equal(flat[first[rows]], flat):  # two rows of one hash
         first = rows = np.arange(len(flat))
-    return np.ascontiguousarray(flat[first]), rows.reshape(elements, offsets)
+    return first, rows
+
+
+def _holds(flat: NDArray, first: NDArray, rows: NDArray) -> bool:
+    """Whether all rows of a set are equal, and the sets are different."""
+    chosen = flat[first]
+    return np.array_equal(chosen[rows], flat) and len(set(_hashes(chosen).tolist())) == len(first)
+
+
+def _hashes(flat: NDArray) -> NDArray[np.uint64]:
+    words = flat.view(f"u{flat.itemsize}").astype(np.uint64)
+    words ^= words >> np.uint64(32)  # low bits, which decide most of a product, are often zero
+    odd = np.array([pow(MULTIPLIER, k + 1, 2**64) for k in range(flat.shape[1])], np.uint64)
+    return (words * odd).sum(axis=1)
