@@ -4,7 +4,7 @@ Row: ours
 Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
     batch 32, 20 epochs
 Command: python main.py --config=runs/rotmnist_p4convnet.py
-Reached: 98.62 %, one seed
+Reached: 98.63 %, mean of two seeds
 Cost: 32 minutes of CPU, one core of an AMD EPYC, the test images included
 """
 

@@ -153,12 +153,16 @@ def test_dropped_weights_are_independent_of_each_other():
     )
     kept = (out[..., 0, 1:-1, 1:-1] > 0).double()  # (b, n, class of the key, y, x)
     assert kept.mean().item() == pytest.approx(0.7, abs=0.003)
+    # As many of nine as of nine coins, and each of the nine in as many queries.
+    assert kept.sum(dim=2).var().item() == pytest.approx(9 * 0.21, rel=0.05)
+    queries = kept[:, :, 0].numel()
+    assert kept.mean(dim=(0, 1, 3, 4)).var().item() < 3 * 0.21 / queries
     kept -= kept.mean()
     pairs = [
         kept.narrow(axis, 0, kept.shape[axis] - 1) * kept.narrow(axis, 1, kept.shape[axis] - 1)
         for axis in range(5)
     ]
-    # Queries eight apart and the same offset, so the next class but one: two lanes share a hash.
+    # Queries eight apart and the same offset, so the next class but one.
     moved = kept.unflatten(2, (3, 3)).roll(-2, 3).flatten(2, 3)
     pairs.append(kept[..., :-8] * moved[..., 8:])
     for product in pairs:

@@ -8,7 +8,7 @@ dq = dA·k + dP·T + dR·E,     dk += dA·q,     dT += dP·q,     dE += dR·q
 Where the numbers of h and g are even, `pairs` goes over (h, g; m, o), four (h, g) at a time. The
 functions here take one (h, g) at a time, for other groups and where a factor underflows (see
 `factors`): eight loads and five stores of registers for each (h, g, m, o), eleven operations, and
-eight more of the dropout's hash.
+three more of the dropout's hash.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ over all (m, o):
                Z = Σ_m eU·z      D = Σ_m eU·n / Z      dR = eU/Z·(n − D·z)
     gradients  p = eA·eP·eU/Z    ds = p·(mask·dW − D)  W = Σ_g mask·p    dA = Σ_h ds   dP = Σ_m ds
 
-Registers for each (h, g, m, o): `sums` loads two for three operations and eight of the dropout's
+Registers for each (h, g, m, o): `sums` loads two for three operations and three of the dropout's
 hash, `gradients` loads three and stores one for seven. The masks of the first pass are kept for the
 second. There the offsets are outermost, so that what it touches for an offset stays in the first
 cache: 6 KB for p4.
