@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from torch import nn
 
 # What `Weights.pretrained_config` says of a last layer that was trained with the rest.
@@ -10,7 +12,7 @@ OF_LAST_LAYER = ("name", "classes", "test_accuracy", "parameters")
 
 def check_classes(num_classes: int) -> None:
     """ValueError for what is no number of classes, or 0 for a network that gives its features."""
-    if not isinstance(num_classes, int) or num_classes < 0:
+    if not isinstance(num_classes, Integral) or num_classes < 0:
         raise ValueError(
             f"num_classes must be a whole number, or 0 for features, got {num_classes!r}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ from g_selfatt.groups import Group
 def check_counts(**counts: int) -> None:
     """ValueError, with its name, for an argument that is no whole number of at least 1."""
     for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, Integral) or count < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
 
 

@@ -4,6 +4,7 @@ import doctest
 import inspect
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,11 @@ def test_weights_of_a_dtype_on_a_device(layer):
 def test_an_unknown_keyword_is_refused_by_its_name():
     with pytest.raises(TypeError, match="bakend"):
         nn.LiftSelfAttention("p4", 5, 6, 7, 2, 3, bakend="reference")
+
+
+def test_sizes_may_be_integers_of_numpy():
+    layer = nn.LiftLocalSelfAttention("p4", *np.array([1, 4, 4, 2, 5]))
+    assert layer(torch.zeros(1, 1, 6, 6)).shape == (1, 4, 4, 6, 6)
 
 
 def test_groups_by_their_names_elsewhere():
