@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 from attention_cases import SCALE, make_inputs, outputs_and_gradients, worst_error
@@ -168,6 +169,20 @@ def test_dropped_weights_are_independent_of_each_other():
     for product in pairs:
         deviations = product.mean() / (0.21 / product.numel() ** 0.5)
         assert abs(deviations) < 4.5
+
+
+def test_each_weight_is_dropped_at_the_very_rate_and_no_query_is_special():
+    """The hash a·x + b over all numbers x of a query, those with few bits too."""
+    from g_selfatt.backends.numba.dropout import steps_of, weight_keys
+
+    keys = weight_keys(5, 3000).astype(np.int64)
+    for rate in (0.001, 0.3, 0.97):
+        least = steps_of(rate)
+        dropped = (keys[:50, :1] * np.arange(2**16) + keys[:50, 1:]) % 2**16 < least
+        assert (dropped.sum(axis=1) == least).all() and least / 2**16 == pytest.approx(rate, 1e-2)
+    for x in (0, 1, 2**15, 2**16 - 1):
+        dropped = (keys[:, 0] * x + keys[:, 1]) % 2**16 < steps_of(0.3)
+        assert dropped.mean() == pytest.approx(0.3, abs=0.04)
 
 
 def test_a_traced_model_takes_the_plain_path():
