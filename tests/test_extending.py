@@ -52,6 +52,7 @@ def test_it_trains_is_found_again_and_loads(command, tmp_path, capsys):
 
 def test_predict_imports_the_file_that_registers_it(command, tmp_path, monkeypatch, capsys):
     assert command() == 0
+    assert "IMAGE --import YOUR_FILE.py\n" in capsys.readouterr().out
     [weights] = run_folders(tmp_path)
     image = tmp_path / "one.png"
     Image.new("L", (12, 12)).save(image)
@@ -59,10 +60,20 @@ def test_predict_imports_the_file_that_registers_it(command, tmp_path, monkeypat
     known = {name: entry for name, entry in registry._REGISTRY.items() if name != "mz2one"}
     monkeypatch.setattr(registry, "_REGISTRY", known)
     assert predict(line) == 2
-    assert "unknown model 'mz2one'" in capsys.readouterr().err
+    assert "mz2one, which is not registered" in capsys.readouterr().err
     assert predict([*line, "--import", str(tmp_path / "nothing.py")]) == 2
     assert capsys.readouterr().err.endswith("nothing.py: no such file\n")
-    assert predict([*line, "--import", str(tmp_path / "my_run.py")]) == 0
+    for content, words in (
+        ("def (", "SyntaxError"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+    ):
+        (tmp_path / "bad.py").write_text(content)
+        assert predict([*line, "--import", str(tmp_path / "bad.py")]) == 2
+        error = capsys.readouterr().err.strip()
+        assert "bad.py cannot be imported" in error and words in error and "\n" not in error
+    (tmp_path / "beside.py").write_text("import my_run")
+    assert predict([*line, "--import", str(tmp_path / "beside.py")]) == 0
     assert "rows" in capsys.readouterr().out
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
+from g_selfatt.models import model_entry
 from training import confusion, curves, distributed
 from training.evaluation import Score, evaluate
 from training.experiment import Experiment
@@ -97,10 +98,13 @@ def summary(
     ]
     if folder is None:
         return "\n".join([*lines, "smoke run: nothing is kept"])
+    predict = f"python -m training.predict {folder} IMAGE"
+    if not model_entry(config.model).build.__module__.startswith("g_selfatt."):
+        predict += " --import YOUR_FILE.py"
     beside = f"{METRICS}, {CONFIG}, {CURVES} and {CONFUSION}"
     lines += [
         f"weights: {folder / WEIGHTS}; beside them {beside}",
-        f"next: look at {folder / CURVES}; python -m training.predict {folder} IMAGE",
+        f"next: look at {folder / CURVES}; {predict}",
     ]
     return "\n".join(lines)
 

@@ -68,9 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     if options.own_file:
-        if not options.own_file.is_file():
-            raise UserError(f"{options.own_file}: no such file")
-        runpy.run_path(str(options.own_file))
+        _import(options.own_file)
     network = load_network(options.weights)
     if options.attention:
         refuse_without_attention(network)
@@ -96,6 +94,16 @@ def _predict(options: argparse.Namespace) -> int:
                 pictures = {one.file: options.attention / names[one.file] for one in batch}
                 draw(network, x, pictures)
     return code
+
+
+def _import(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    sys.path.insert(0, str(path.resolve().parent))  # as if it were run: for what it imports
+    try:
+        runpy.run_path(str(path))
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 @contextmanager

@@ -90,16 +90,17 @@ def use_backend(name: str) -> AbstractContextManager[None]:
         ValueError: an unknown name.
     """
     _registry().check_backend_name(name)
-    return _put_on(name)
+    return run_on(name)
 
 
-def use_present_backend() -> AbstractContextManager[None]:
-    """Run attention where it runs now, for what is computed again outside of `use_backend`."""
-    return _put_on(_everywhere.backend)
+def present_backend() -> str | None:
+    """The backend of the innermost `use_backend` around, or None."""
+    return _everywhere.backend
 
 
 @contextmanager
-def _put_on(name: str | None) -> Iterator[None]:
+def run_on(name: str | None) -> Iterator[None]:
+    """As `use_backend`, with a `present_backend`: None leaves each layer its own."""
     before, _everywhere.backend = _everywhere.backend, name
     try:
         yield

@@ -225,5 +225,5 @@ def _check_homomorphism(name: str, table: Tensor, matrices: Tensor) -> None:
     if not torch.allclose(products, matrices[table], rtol=0, atol=1e-12):
         raise ValueError(
             f"group {name}: the matrices do not multiply as the multiplication table; they must be "
-            "float64, and exactly 0, ½ and 1 where that is what they are"
+            "float64, and exactly ½ where that is what they are"
         )

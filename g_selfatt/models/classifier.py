@@ -10,12 +10,13 @@ from torch import nn
 OF_LAST_LAYER = ("name", "classes", "test_accuracy", "parameters")
 
 
-def check_classes(num_classes: int) -> None:
-    """ValueError for what is no number of classes, or 0 for a network that gives its features."""
+def checked_classes(num_classes: int) -> int:
+    """A number of classes, or 0 for a network that gives its features; ValueError for others."""
     if not isinstance(num_classes, Integral) or num_classes < 0:
         raise ValueError(
             f"num_classes must be a whole number, or 0 for features, got {num_classes!r}"
         )
+    return int(num_classes)
 
 
 def forget_classes(network: nn.Module) -> None:

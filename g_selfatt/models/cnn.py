@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from g_selfatt.datasets import DatasetInfo
 from g_selfatt.functional.tracing import is_traced
-from g_selfatt.models.classifier import check_classes, forget_classes
+from g_selfatt.models.classifier import checked_classes, forget_classes
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
 from g_selfatt.nn import set_grad_checkpointing
@@ -70,8 +70,7 @@ class CNN(HubModule):
         Args:
             num_classes: number of classes; 0 for none, so that the network gives its features.
         """
-        check_classes(num_classes)
-        self.num_classes = num_classes
+        self.num_classes = num_classes = checked_classes(num_classes)
         classifier: nn.Module = nn.Identity()
         if num_classes:
             classifier = nn.Conv2d(CHANNELS, num_classes, kernel_size=SIDE, bias=False)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from g_selfatt import groups
 from g_selfatt import nn as gnn
-from g_selfatt.models.classifier import check_classes, forget_classes
+from g_selfatt.models.classifier import checked_classes, forget_classes
 from g_selfatt.models.group_coatnet_presets import (
     KEYS,
     STAGE_ATTENTION,
@@ -214,8 +214,7 @@ class GroupCoAtNet(HubModule):
         Args:
             num_classes: number of classes; 0 for none, so that the network gives its features.
         """
-        check_classes(num_classes)
-        self.num_classes = num_classes
+        self.num_classes = num_classes = checked_classes(num_classes)
         classifier: nn.Module = nn.Identity()
         if num_classes:
             classifier = nn.Linear(self.num_features, num_classes)

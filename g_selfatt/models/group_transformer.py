@@ -12,7 +12,7 @@ from g_selfatt import groups
 from g_selfatt import nn as gnn
 from g_selfatt.functional import REDUCTIONS, invariant_pooling
 from g_selfatt.functional.tracing import is_traced
-from g_selfatt.models.classifier import check_classes, forget_classes
+from g_selfatt.models.classifier import checked_classes, forget_classes
 from g_selfatt.models.group_transformer_presets import KEYS, preset
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
@@ -219,8 +219,7 @@ class GroupTransformer(HubModule):
         forget_classes(self)
 
     def _classifier(self, num_classes: int) -> nn.Module:
-        check_classes(num_classes)
-        self.num_classes = num_classes
+        self.num_classes = num_classes = checked_classes(num_classes)
         if not num_classes:
             return nn.Identity()
         return gnn.Conv1x1(self.num_features, num_classes, bias=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import index
 
 from torch import nn
 
@@ -81,7 +82,10 @@ def sides_of(image_size: int | Sequence[int]) -> tuple[int, ...]:
     Raises:
         ValueError: neither a number nor two.
     """
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if isinstance(image_size, Sequence):
+        sides = tuple(image_size)
+    else:
+        sides = (index(image_size), index(image_size))
     if len(sides) != 2:
         raise ValueError(f"image_size must be a side or (height, width), got {image_size}")
     return sides

@@ -101,12 +101,22 @@ def check_fits(source: str, tensors: Mapping[str, Tensor], module: nn.Module) ->
 def _check_numbers(path: Path, tensors: Mapping[str, Tensor], module: nn.Module) -> None:
     """CheckpointError where a dtype does not fit into the module's, or a number is not finite."""
     for name, expected in module.state_dict().items():
-        if torch.promote_types(tensors[name].dtype, expected.dtype) != expected.dtype:
+        if not _holds(expected.dtype, tensors[name].dtype):
             raise CheckpointError(
                 f"{path}: {name} is {tensors[name].dtype}, the network has {expected.dtype}"
             )
         if not torch.isfinite(tensors[name]).all():
             raise CheckpointError(f"{path}: {name} has NaN or infinite numbers; train again")
+
+
+def _holds(dtype: torch.dtype, other: torch.dtype) -> bool:
+    """Whether all numbers of another dtype are numbers of this one, of the same kind."""
+    if dtype.is_floating_point != other.is_floating_point:
+        return False
+    try:
+        return torch.promote_types(dtype, other) == dtype
+    except RuntimeError:  # float8 is not promoted
+        return False
 
 
 def _open(path: Path) -> safe_open:

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from g_selfatt.functional.attention import use_present_backend
+from g_selfatt.functional.attention import present_backend, run_on
 from g_selfatt.functional.tracing import is_compiled, is_traced, is_transformed
 
 
@@ -33,8 +33,8 @@ def checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         run = functools.partial(forward, self)
         if is_compiled():  # the graph updates its statistics once
             return checkpoint(run, x, use_reentrant=False)
-        contexts = functools.partial(_contexts, self)
-        return checkpoint(run, x, use_reentrant=False, context_fn=contexts)
+        contexts = nullcontext(), _Again(self, present_backend())
+        return checkpoint(run, x, use_reentrant=False, context_fn=lambda: contexts)
 
     call.can_be_checkpointed = True  # type: ignore[attr-defined]
     return call
@@ -62,25 +62,24 @@ def set_grad_checkpointing(module: nn.Module, enable: bool = True) -> None:
         block.grad_checkpointing = enable  # type: ignore[assignment]
 
 
-def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    return nullcontext(), _again(block, use_present_backend())
+class _Again:
+    """The context of computing a block again; entered once for each backward through it.
 
-
-@contextmanager
-def _again(block: nn.Module, backend: AbstractContextManager) -> Iterator[None]:
-    """Compute as in the first forward: on its backend, leaving the running statistics it has made.
-
-    What updates them is a copy.
+    Attention runs on the backend that it ran on first, and running statistics stay as the first
+    forward has made them: what updates them is a copy.
     """
-    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
-    statistics = [(norm, dict(norm.named_buffers(recurse=False))) for norm in norms]
-    for norm, buffers in statistics:
-        for name, buffer in buffers.items():
-            setattr(norm, name, buffer.clone())
-    try:
-        with backend:
-            yield
-    finally:
-        for norm, buffers in statistics:
-            for name, buffer in buffers.items():
-                setattr(norm, name, buffer)
+
+    def __init__(self, block: nn.Module, backend: str | None) -> None:
+        self.block, self.backend = block, backend
+        self.exits = ExitStack()
+
+    def __enter__(self) -> None:
+        self.exits.enter_context(run_on(self.backend))
+        for norm in self.block.modules():
+            if isinstance(norm, _BatchNorm):
+                for name, buffer in list(norm.named_buffers(recurse=False)):
+                    self.exits.callback(setattr, norm, name, buffer)
+                    setattr(norm, name, buffer.clone())
+
+    def __exit__(self, *error: object) -> None:
+        self.exits.close()

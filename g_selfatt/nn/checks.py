@@ -10,11 +10,16 @@ from torch import Tensor, nn
 from g_selfatt.groups import Group
 
 
-def check_counts(**counts: int) -> None:
-    """ValueError, with its name, for an argument that is no whole number of at least 1."""
+def whole_numbers(**counts: int) -> list[int]:
+    """The arguments as Python's integers, which compilers and JSON take; NumPy's are converted.
+
+    Raises:
+        ValueError: one is no whole number of at least 1; the message has its name.
+    """
     for name, count in counts.items():
-        if not isinstance(count, Integral) or count < 1:
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
+    return [int(count) for count in counts.values()]
 
 
 def check_axes(layer: nn.Module, group: Group, x: Tensor, *axes: int) -> None:

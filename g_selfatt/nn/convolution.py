@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.functional.filters import group_filters, lifting_filters
+from g_selfatt.functional.inputs import autocasts
 from g_selfatt.groups import Group, get
-from g_selfatt.nn.checks import check_axes, check_counts
+from g_selfatt.nn.checks import check_axes, whole_numbers
 from g_selfatt.nn.one_node import AnyLayout, one_node
 from g_selfatt.nn.table_cache import TableCache
 
@@ -36,7 +37,7 @@ class _GroupConvolution(AnyLayout):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        check_counts(
+        in_channels, out_channels, kernel_size, stride = whole_numbers(
             in_channels=in_channels,
             out_channels=out_channels,
             kernel_size=kernel_size,
@@ -61,8 +62,14 @@ class _GroupConvolution(AnyLayout):
             nn.init.uniform_(parameter, -bound, bound)
 
     def _filters(self, compute: Callable[[Group, Tensor], Tensor]) -> Tensor:
-        """``compute(group, weight)``; in eval mode and without gradients only once."""
+        """``compute(group, weight)``; in eval mode and without gradients only once.
+
+        In the dtype of the weights also under torch.autocast, which converts what is convolved.
+        """
         weight = self.weight
+        if autocasts(weight.device.type):
+            with torch.autocast(weight.device.type, enabled=False):
+                return self._filters(compute)
         if self.training or torch.is_grad_enabled():
             return compute(self.group, weight)
         return self._tables.get(None, [weight], lambda: compute(self.group, weight))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from g_selfatt.nn.checks import check_counts
+from g_selfatt.nn.checks import whole_numbers
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Window:
     patch_size: int
 
     def __post_init__(self) -> None:
-        check_counts(patch_size=self.patch_size)
+        object.__setattr__(self, "patch_size", *whole_numbers(patch_size=self.patch_size))
         if self.patch_size % 2 == 0:
             raise ValueError(f"patch_size must be odd, got {self.patch_size}")
 
@@ -49,7 +49,8 @@ class WholeImage:
     max_pos_embedding: int
 
     def __post_init__(self) -> None:
-        check_counts(max_pos_embedding=self.max_pos_embedding)
+        (side,) = whole_numbers(max_pos_embedding=self.max_pos_embedding)
+        object.__setattr__(self, "max_pos_embedding", side)
 
     @property
     def reach(self) -> int:

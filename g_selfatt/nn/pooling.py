@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.groups import Group, get
-from g_selfatt.nn.checks import check_counts
+from g_selfatt.nn.checks import whole_numbers
 from g_selfatt.nn.one_node import one_node
 
 
@@ -32,8 +32,7 @@ class MaxPool(nn.Module):
 
     def __init__(self, stride: int = 2) -> None:
         super().__init__()
-        check_counts(stride=stride)
-        self.stride = stride
+        (self.stride,) = whole_numbers(stride=stride)
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:

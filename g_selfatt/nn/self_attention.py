@@ -12,7 +12,7 @@ from g_selfatt.backends import check_backend_name
 from g_selfatt.functional import attention_weights, group_index, self_attention
 from g_selfatt.functional.tracing import is_traced
 from g_selfatt.groups import Group, get
-from g_selfatt.nn.checks import check_axes, check_counts
+from g_selfatt.nn.checks import check_axes, whole_numbers
 from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.one_node import one_node
@@ -95,7 +95,12 @@ class SelfAttention(nn.Module):
             raise ValueError(
                 f"attention_dropout_rate must be in [0, 1), got {attention_dropout_rate}"
             )
-        check_counts(in_channels=in_channels, out_channels=out_channels, num_heads=num_heads)
+        in_channels, mid_channels, out_channels, num_heads = whole_numbers(
+            in_channels=in_channels,
+            mid_channels=mid_channels,
+            out_channels=out_channels,
+            num_heads=num_heads,
+        )
         check_backend_name(backend)
         self.group = group = get(group)
         self.lifting = group_encoding is None

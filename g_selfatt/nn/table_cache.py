@@ -50,6 +50,9 @@ class TableCache:
         key = (key, *((weight.dtype, weight.shape) for weight in weights))
         entry = self._entry
         if entry is None or entry.key != key or not all(map(torch.equal, weights, entry.weights)):
+            table = compute()
+            if is_traced(table):  # a tracer's stand-in means nothing after the trace
+                return table
             copies = [weight.detach().clone() for weight in weights]
-            self._entry = entry = _Entry(key, copies, compute())
+            self._entry = entry = _Entry(key, copies, table)
         return entry.table

@@ -173,9 +173,11 @@ def test_dropped_weights_are_independent_of_each_other():
 
 def test_each_weight_is_dropped_at_the_very_rate_and_no_query_is_special():
     """The hash a·x + b over all numbers x of a query, those with few bits too."""
-    from g_selfatt.backends.numba.dropout import steps_of, weight_keys
+    from g_selfatt.backends.numba.dropout import draw_weight_keys, steps_of
 
-    keys = weight_keys(5, 3000).astype(np.int64)
+    keys = np.empty((3000, 2), np.uint16)
+    draw_weight_keys(keys, 5, 7)
+    keys = keys.astype(np.int64)
     for rate in (0.001, 0.3, 0.97):
         least = steps_of(rate)
         dropped = (keys[:50, :1] * np.arange(2**16) + keys[:50, 1:]) % 2**16 < least

@@ -142,6 +142,19 @@ def test_what_is_computed_again_runs_where_it_ran_first(monkeypatch):
     assert ran[-1] == "recompute"
 
 
+@pytest.mark.parametrize("norm", ["LayerNorm", "BatchNorm"])
+def test_several_backwards_through_what_is_computed_again(norm):
+    network = models.create_model("p4sa", "rotDigits", norm_type=norm)
+    x = torch.randn(4, 1, 12, 12)
+    weight = network.lifting_self_attention.query.weight
+    network.set_grad_checkpointing()
+    loss = network(x).square().sum()
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    first, second = (torch.autograd.grad(loss, weight, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second) and first.any()
+    assert all(torch.equal(buffer, buffers[name]) for name, buffer in network.named_buffers())
+
+
 def test_grad_checkpointing_under_torch_func():
     network, x = make("p4sa")
     weights = {name: weight.detach() for name, weight in network.named_parameters()}

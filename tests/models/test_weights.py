@@ -171,6 +171,16 @@ def test_weights_of_another_dtype_are_refused_though_their_digest_is_right(tmp_p
         models.load_weights(tmp_path / "w.safetensors", small())
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.float8_e5m2])
+def test_weights_of_another_kind_of_numbers_are_refused(tmp_path, dtype):
+    module = torch.nn.Linear(2, 2, bias=False)
+    other = torch.nn.Module()
+    other.register_buffer("weight", torch.ones(2, 2).to(dtype))
+    models.save_weights(tmp_path / "w.safetensors", other, {})
+    with pytest.raises(CheckpointError, match=f"weight is {dtype}, the network has torch.float32"):
+        models.load_weights(tmp_path / "w.safetensors", module)
+
+
 def test_trained_networks_take_the_default_dtype():
     name = models.list_pretrained("rotDigits-p4convnet*")[0].name
     x = torch.randn(2, 1, 12, 12, dtype=torch.float64)

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 from torch.nn.utils import prune
 
 from g_selfatt import groups, nn
@@ -159,13 +160,30 @@ def by_a_hook_on_the_whole(mlp):
     mlp.register_forward_hook(lambda module, inputs, output: 2 * output)
 
 
+def by_another_norm(mlp):
+    mlp[1].layer_norm = torch.nn.GroupNorm(4, 16)
+
+
+def by_a_method(mlp):
+    mlp[3].forward = lambda x: 2 * torch.nn.Conv2d.forward(mlp[3], x)
+
+
 def by_another_eps(mlp):
     mlp[1].layer_norm.eps = 1.0
 
 
 @pytest.mark.parametrize(
     "change",
-    [by_pruning, by_weight_norm, by_an_adapter, by_a_hook, by_a_hook_on_the_whole, by_another_eps],
+    [
+        by_pruning,
+        by_weight_norm,
+        by_an_adapter,
+        by_a_hook,
+        by_a_hook_on_the_whole,
+        by_another_norm,
+        by_a_method,
+        by_another_eps,
+    ],
 )
 def test_what_is_put_into_a_position_mlp_has_a_say(layer, x, change):
     """Against torch's own Sequential, which calls each of its layers."""
@@ -177,6 +195,46 @@ def test_what_is_put_into_a_position_mlp_has_a_say(layer, x, change):
     assert (expected - before).abs().max() > 1e-3
     torch.testing.assert_close(output(layer, x), expected)
     torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize(
+    "register", ["register_full_backward_hook", "register_full_backward_pre_hook"]
+)
+def test_backward_hooks_in_a_position_mlp_are_called(layer, x, register):
+    calls = []
+    getattr(layer.row_embedding[2], register)(lambda *_: calls.append(1))
+    layer(x).sum().backward()
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("kind", ["lift", "group", "depthwise"])
+def test_filters_are_those_of_the_weights_under_autocast_too(kind):
+    """Within it, after it, and for two dtypes in turn."""
+    torch.manual_seed(0)
+    if kind == "lift":
+        convolution, x = nn.LiftConv("p4", 4, 4, 3).eval(), torch.randn(1, 4, 6, 6)
+    else:
+        convolution = nn.GroupConv("p4", 4, 4, 3, depthwise=kind == "depthwise").eval()
+        x = torch.randn(1, 4, 4, 6, 6)
+    expected = convolution(x)
+    with torch.no_grad():
+        for dtype in (torch.bfloat16, torch.float16):
+            with torch.autocast("cpu", dtype):
+                fresh = copy.deepcopy(convolution)(x)
+                got = convolution(x)
+            assert got.dtype == dtype and torch.equal(got, fresh)
+            assert torch.equal(convolution(x), expected)
+
+
+def test_no_stand_in_for_a_tensor_is_kept():
+    convolution, x = nn.GroupConv("p4", 2, 2, 3).eval(), torch.randn(1, 2, 4, 6, 6)
+    attention = nn.GroupLocalSelfAttention("p4", 2, 3, 2, 1, 3, backend="reference").eval()
+    for module in (convolution, attention):
+        expected = module(x)
+        with torch.no_grad():
+            with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+                module(fake.from_tensor(x))
+            assert torch.equal(module(x), expected)
 
 
 def test_filters_are_computed_once_in_eval_mode(monkeypatch):

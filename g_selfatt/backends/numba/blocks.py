@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from g_selfatt.backends.numba.compiling import inlined, inner
+from g_selfatt.backends.numba.dropout import draw_weight_keys
 from g_selfatt.backends.numba.images import read
 from g_selfatt.backends.numba.lanes import load, room, store
 
@@ -36,7 +37,6 @@ class Problem(NamedTuple):
     window: tuple[int, int]
     seed: int
     threshold: int  # a weight is dropped with probability threshold / 2¹⁶
-    weight_keys: Any  # (|G|·K, 2) of the dropout; empty without
 
 
 class Scratch(NamedTuple):
@@ -61,6 +61,7 @@ class Scratch(NamedTuple):
     rows: Any  # (rows in sight,) of the table
     slots: Any  # (|H|, n), which of the rows in sight
     slot_of: Any  # (rows,), −1 where a row is not in sight
+    weight_keys: Any  # (|G|·K, 2) of the unit's dropout; empty without
     seen: Any  # (7,), of the last block: `Geometry.blocks`, offsets and rows in number
 
 
@@ -95,16 +96,18 @@ def make_scratch(problem, lanes):
         np.empty(rows, np.int64),
         np.empty((outputs, most), np.int64),
         np.empty(rows, np.int64),
+        np.empty((elements * problem.rows.shape[1] if problem.threshold > 0 else 0, 2), np.uint16),
         np.full(7, -1),
     )
 
 
 @inlined
 def read_unit(problem, scratch, unit):
-    """Copy query, key and value of one unit."""
+    """Copy query, key and value of one unit, and draw the numbers of its dropout."""
     read(scratch.queries, problem.query, unit, problem.layout, problem.scale / LN_2)
     read(scratch.keys, problem.key, unit, problem.layout, 1.0)
     read(scratch.values, problem.value, unit, problem.layout, 1.0)
+    draw_weight_keys(scratch.weight_keys, problem.seed, unit)
 
 
 @inner

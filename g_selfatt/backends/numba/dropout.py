@@ -2,16 +2,16 @@
 
 The mask of weight (unit, h, g; m, offset) at a query position is recomputed wherever it is needed,
 in forward and in backward, and never stored. Numbers of 16 bits are mixed thoroughly and rarely:
-x for (seed, unit, h, g, position), and a, b for (seed, m, offset). The weight is dropped where
-a·x + b modulo 2¹⁶ is below the rate (a multiply-shift hash: Dietzfelbinger et al., 1997). With a
-odd, each weight is dropped with the very rate over all x; over different (m, offset) the hashes of
-one query are independent, as b is. That is three operations for a register of queries, of half its
-size for float32.
+x for (seed, unit, h, g, position), and a, b for (seed, unit, m, offset). The weight is dropped
+where a·x + b modulo 2¹⁶ is below the rate (a multiply-shift hash: Dietzfelbinger et al., 1997).
+With a odd, each weight is dropped with the very rate over all x; over different (m, offset) the
+hashes of one query are independent, as b is. Two queries of a unit have all masks in common with
+probability 2⁻¹⁶, when they draw the same x. That is three operations for a register of queries, of
+half its size for float32.
 """
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit, uint32, uint64
 
 from g_selfatt.backends.numba.compiling import inlined, inner
@@ -34,14 +34,13 @@ def mix(value):
 
 
 @njit
-def weight_keys(seed, count):
-    """The numbers a, odd, and b for each of the (m, offset), ``(count, 2)``."""
-    keys = np.empty((count, 2), np.uint16)
-    for i in range(count):
-        mixed = mix(mix(seed) + uint64(i))
+def draw_weight_keys(keys, seed, unit):
+    """The numbers a, odd, and b for each of the (m, offset), into ``(|G|·K, 2)``."""
+    of_unit = mix(mix(seed) + uint64(unit))
+    for i in range(keys.shape[0]):
+        mixed = mix(of_unit + uint64(i))
         keys[i, 0] = (mixed >> uint64(32)) | uint64(1)
         keys[i, 1] = mixed >> uint64(48)
-    return keys
 
 
 @inner

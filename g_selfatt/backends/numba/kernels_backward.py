@@ -68,7 +68,7 @@ def _sum_lanes(target, lanes, factor):
 def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, offsets, least):
     """p and p·mask·dW of one (h, g) into ``share``, mask·p added to W; returns D."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
-    ids, keys = scratch.ids, problem.weight_keys
+    ids, keys = scratch.ids, scratch.weight_keys
     coefficient = scratch.coefficient
     outputs, elements = problem.index.shape[:2]
     window = problem.rows.shape[1]

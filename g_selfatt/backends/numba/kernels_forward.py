@@ -37,7 +37,7 @@ from g_selfatt.backends.numba.masks import counters, halves, masked
 def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least):
     """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
-    ids, keys = scratch.ids, problem.weight_keys
+    ids, keys = scratch.ids, scratch.weight_keys
     coefficient = scratch.coefficient
     outputs, elements = problem.index.shape[:2]
     window = problem.rows.shape[1]

@@ -1,4 +1,7 @@
-"""The compiled attention as one differentiable function that saves its inputs and nothing else.
+"""The compiled attention as one differentiable function that saves its inputs and no score.
+
+Beside them it keeps what it has made of the tables, once for a batch: 8 KB for a window of 5×5,
+0.3 MB for global attention on 28×28 pixels with p4.
 
 A `torch.autograd.Function`, because a `torch.library.custom_op` costs twice as much for each call
 (measured 90 and 42 µs for forward and backward of an empty operator). `graph_operator` is one, for
@@ -14,7 +17,7 @@ import torch
 from torch import Tensor
 
 from g_selfatt.backends.numba.blocks import Problem
-from g_selfatt.backends.numba.dropout import steps_of, weight_keys
+from g_selfatt.backends.numba.dropout import steps_of
 from g_selfatt.backends.numba.geometry import plan
 from g_selfatt.backends.numba.images import view
 from g_selfatt.backends.numba.kernels_backward import backward
@@ -124,7 +127,6 @@ class Call:
         if embedding is None or index is None:  # lifting: a group score of zero
             embedding = like.new_zeros(1, 0)
             index = torch.zeros(outputs, elements, elements, dtype=torch.int64, device="cpu")
-        offsets = geometry.window[0] * geometry.window[1]
         self.problem = Problem(
             None,
             None,
@@ -141,7 +143,6 @@ class Call:
             geometry.window,
             seed,
             threshold,
-            weight_keys(seed, elements * offsets if threshold else 0),
         )
 
     def _empty_image(self, parts: int, elements: int) -> Tensor:

@@ -61,7 +61,7 @@ def make_pairs(problem, most, lanes):
 def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offsets):
     """z and n of (h, g), (h, g + 1), (h + 1, g), (h + 1, g + 1), and their masks."""
     eA, eP, sums, kept = scratch.exp_content, scratch.exp_position, pairs.sums, pairs.kept
-    ids, keys = scratch.ids, problem.weight_keys
+    ids, keys = scratch.ids, scratch.weight_keys
     outputs, elements = problem.index.shape[:2]
     window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
