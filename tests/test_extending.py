@@ -2,6 +2,8 @@
 
 import json
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,6 @@ from PIL import Image
 import main
 from g_selfatt import datasets, models
 from g_selfatt.models import registry
-from training.predict import main as predict
 from training.tracking import Tracker
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -29,6 +30,14 @@ def command(tmp_path):
         return main.main([f"--config={file}", *arguments])
 
     return command
+
+
+def predict(arguments):
+    """Run `python -m training.predict` in this process; gives the exit code."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["predict", *arguments])
+        runpy.run_module("training.predict", run_name="__main__")
+    return end.value.code
 
 
 def run_folders(tmp_path):
@@ -108,6 +117,38 @@ def test_its_own_key_is_a_key_like_any_other(command, tmp_path, capsys):
         assert error.startswith(words) and "\n" not in error
     assert main.main(["--config.width=7"]) == 2  # not a key of p4sa
     assert "width: no such key" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "Linear(width, num_classes)",
+            "Linear(width, 3)",
+            "returns (1, 3) for one image, expected",
+        ),
+        ("Linear(width, num_classes)", "Linear(2 * width, 2)", "model: mat1 and mat2 shapes"),
+        ("*, group", "*, foo, group", "missing 1 required keyword-only argument: 'foo'"),
+        ("rng.integers(0, 2, 96)", "rng.integers(1, 3, 96)", "train labels go from 1 to 2"),
+        ("batch_size=8", "batch_size=0", "batch_size: got 0, expected at least 1"),
+    ],
+)
+def test_mistakes_in_the_file_are_one_line(command, tmp_path, capsys, old, new, words):
+    file = tmp_path / "my_run.py"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    assert command("smoke=True") == 2
+    error = capsys.readouterr().err.strip()
+    assert words in error and "Traceback" not in error, error
+
+
+def test_a_configuration_that_does_not_start_from_the_defaults_is_refused(tmp_path, capsys):
+    file = tmp_path / "my_run.py"
+    file.write_text("def get_config():\n    return {'model': 'p4sa'}\n")
+    assert main.main([f"--config={file}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "missing from the config file, which starts from" in error
 
 
 def test_names_of_the_repository_are_not_registered_again():

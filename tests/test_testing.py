@@ -42,6 +42,20 @@ def test_nan_is_not_equivariant():
         assert_equivariant(layer, groups.get("p4"), torch.rand(1, 1, 4, 4))
 
 
+def test_what_cannot_be_judged_is_said():
+    x = torch.randn(1, 1, 6, 6)
+    zero = nn.Conv2d(1, 2, 3, padding=1)
+    nn.init.zeros_(zero.weight), nn.init.zeros_(zero.bias)
+    for module, given, words in (
+        (zero, x, "Conv2d returns zeros: nothing can be judged"),
+        (nn.Conv2d(1, 2, 3, bias=False), 0 * x, "returns zeros"),
+        (nn.LSTM(6, 3), x[0], "LSTM returns a tuple, expected a tensor"),
+        (nn.Identity(), x.to(torch.uint8), "x is torch.uint8, expected one of torch."),
+    ):
+        with pytest.raises(ValueError, match=words):
+            assert_equivariant(module, "p4", given)
+
+
 def test_elements_that_must_interpolate_are_told_apart():
     group = groups.get("p8")
     layer = LiftLocalSelfAttention(group, 1, 2, 2, 1, 5, 0.0).double()

@@ -12,6 +12,7 @@ import config as defaults
 from g_selfatt import datasets
 from g_selfatt.config_keys import Key, declared_keys
 from training.errors import ConfigError
+from training.keys_taken import missing
 from training.values import check_values
 
 _WIDTHS = 72, 120  # of the table of --help, which takes the width of the terminal in between
@@ -50,9 +51,7 @@ def parse(arguments: Sequence[str]) -> ConfigDict:
         for name in extra:
             _refuse_unknown(name, own)
     for name in sorted(set(defaults.KEYS) - set(config)):
-        raise ConfigError(
-            f"{name}: missing from the config file, which starts from config.get_config()"
-        )
+        raise ConfigError(missing(name))
     return check_values(config, own)
 
 

@@ -9,6 +9,11 @@ from g_selfatt.config_keys import Key
 from training.errors import ConfigError
 
 
+def missing(name: str) -> str:
+    """What is said where a configuration lacks a key of config.py."""
+    return f"{name}: missing from the config file, which starts from config.get_config()"
+
+
 def own_keys(config: Mapping[str, Any]) -> dict[str, Key]:
     """The keys that the data set and the network of a configuration have for themselves.
 
@@ -23,6 +28,9 @@ def own_keys(config: Mapping[str, Any]) -> dict[str, Key]:
     """
     from g_selfatt import models  # loads torch
 
+    for name in ("dataset", "model"):
+        if name not in config:
+            raise ConfigError(missing(name))
     try:
         info = datasets.INFO[datasets.canonical_name(config["dataset"])]
     except ValueError as error:

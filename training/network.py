@@ -40,18 +40,24 @@ def create_network(
         arguments = _architecture(weights, info) | arguments
     try:
         network = models.create_model(config.model, info, **arguments).to(device)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"model: {error}") from error
-    if taken.get("backend", "auto") == "auto" and not weights:  # asked when it runs
+    ours = models.model_entry(config.model).build.__module__.startswith("g_selfatt.")
+    if ours and taken.get("backend", "auto") == "auto" and not weights:  # asked when it runs
         return network
     # Asked here, before the first epoch.
     image = torch.zeros(1, info.in_channels, info.image_size, info.image_size, device=device)
     try:
         with torch.no_grad():
-            network.eval()(image)
+            logits = network.eval()(image)
     except (ValueError, RuntimeError) as error:
-        key = "weights" if weights else "backend"
+        key = "weights" if weights else "backend" if ours else "model"
         raise ConfigError(f"{key}: {one_line(error)}") from error
+    if logits.shape != (1, info.num_classes):
+        raise ConfigError(
+            f"model: {config.model} returns {tuple(logits.shape)} for one image, expected "
+            f"(1, {info.num_classes}): a logit for each class"
+        )
     return network.train()
 
 

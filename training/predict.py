@@ -52,7 +52,10 @@ def main(arguments: Sequence[str]) -> int:
         The exit code: 2 for a mistake of the user's, such as a file among others that is no image;
         130 after Ctrl-C. What has been predicted by then is printed and in the table.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.top < 1:
+        parser.error(f"--top: got {options.top}, expected at least 1")
     try:
         return _predict(options)
     except BrokenPipeError:  # `| head`
@@ -85,7 +88,7 @@ def _predict(options: argparse.Namespace) -> int:
     with _table(options.csv, network.pretrained_config["classes"]) as add_to_table:
         for x, batch in predict_batches(network, files, pass_over):
             for one in batch:
-                best = list(one.probabilities.items())[: max(1, options.top)]
+                best = list(one.probabilities.items())[: options.top]
                 line = f"{one.file}: " + ", ".join(f"{name} {p:.1%}" for name, p in best)
                 tqdm.write(printable(line))
             sys.stdout.flush()  # a reader that has left is met here

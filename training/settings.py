@@ -53,7 +53,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     for name, value in defaults.items():
         if config[name] is None:
             config[name] = value
-    return config
+    return check_values(config, own)  # a registration's values too
 
 
 def check(config: ConfigDict) -> None:

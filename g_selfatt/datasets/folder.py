@@ -16,14 +16,23 @@ from typing import TYPE_CHECKING, Any
 from g_selfatt.config_keys import Key
 from g_selfatt.datasets.augment import Mirrors, Turns
 from g_selfatt.datasets.errors import DataError, one_line
-from g_selfatt.datasets.image_files import Files, list_images, open_image, read_image
+from g_selfatt.datasets.image_files import (
+    Files,
+    is_hidden,
+    list_images,
+    open_image,
+    read_image,
+)
 from g_selfatt.datasets.record import Protocol
 from g_selfatt.datasets.registry import register
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from g_selfatt.datasets.splits import Source, Split
 
 logger = logging.getLogger(__name__)
+LIKE_SPLITS = {"train", "training", "valid", "val", "validation", "test", "testing"}  # in any case
 SPLITS = {"train": ("train",), "validation": ("valid", "val", "validation"), "test": ("test",)}
 SHARES = (0.70, 0.15, 0.15)  # train, validation, test, where DIR has class folders only
 SEED = 0  # of the split: the same files are divided in the same way every time
@@ -101,8 +110,13 @@ def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
     }
     if homes["train"] is None:
         classes = _classes(root)
+        if all(name.lower() in LIKE_SPLITS for name in classes):
+            raise DataError(
+                f"{root} has the folders {', '.join(classes)}, which look like splits: call them "
+                "train, valid and test, or put the folders of the classes there"
+            )
         files = list_images(root, classes)
-        return classes, dict(zip(SPLITS, _divide(files, SHARES, root), strict=True))
+        return classes, dict(zip(SPLITS, _divide(files, SHARES, root, classes), strict=True))
     if homes["test"] is None:
         raise DataError(f"{root} has a folder train, but no folder test beside it")
     classes = _classes(homes["train"])
@@ -117,15 +131,13 @@ def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
         parts[split] = list_images(home, classes)
     if homes["validation"] is None:
         share = SHARES[1] / (SHARES[0] + SHARES[1])
-        train, validation = _divide(parts["train"], (1 - share, share), root)
+        train, validation = _divide(parts["train"], (1 - share, share), root, classes)
         parts |= {"train": train, "validation": validation}
     return classes, {split: parts[split] for split in SPLITS}
 
 
 def _classes(home: Path) -> tuple[str, ...]:
-    names = tuple(
-        sorted(entry.name for entry in os.scandir(home) if entry.is_dir() and entry.name[0] != ".")
-    )
+    names = tuple(sorted(e.name for e in os.scandir(home) if e.is_dir() and not is_hidden(e.name)))
     if len(names) < 2:
         raise DataError(
             f"{home} has {len(names) or 'no'} class folder{'s' * (len(names) != 1)}, expected at "
@@ -134,21 +146,39 @@ def _classes(home: Path) -> tuple[str, ...]:
     return names
 
 
-def _divide(files: Files, shares: tuple[float, ...], root: Path) -> list[Files]:
-    """Parts of these shares, in each of which every class has its share."""
+def _divide(
+    files: Files, shares: tuple[float, ...], root: Path, classes: tuple[str, ...]
+) -> list[Files]:
+    """Parts of these shares, in each of which every class has its share, and one image at least."""
     import numpy as np
 
     from g_selfatt.datasets.splits import stratified
 
     labels = np.array([label for _, label in files])
-    if (fewest := int(np.bincount(labels).min())) < LEAST_PER_CLASS:
+    counts = np.bincount(labels)
+    if counts.min() < LEAST_PER_CLASS:
+        small = ", ".join(
+            f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < LEAST_PER_CLASS
+        )
         raise DataError(
-            f"{root}: a class with {fewest} images cannot be divided into training, validation and "
-            f"test images; it takes at least {LEAST_PER_CLASS}, or folders train, valid and test"
+            f"{root}: too few images to be divided into training, validation and test: {small}; it "
+            f"takes at least {LEAST_PER_CLASS} of each class, or folders train, valid and test"
         )
     sizes = [round(share * len(files)) for share in shares[1:]]
     parts = stratified(labels, [len(files) - sum(sizes), *sizes], SEED)
+    if any(len(np.unique(labels[part])) < len(classes) for part in parts):
+        of_class = [_divide_class(np.flatnonzero(labels == c), shares) for c in range(len(classes))]
+        parts = [np.sort(np.concatenate(part)) for part in zip(*of_class, strict=True)]
     return [[files[index] for index in part] for part in parts]
+
+
+def _divide_class(indices: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
+    """Parts of these shares of one class; at least one image each."""
+    import numpy as np
+
+    indices = np.random.RandomState(SEED).permutation(indices)
+    sizes = [max(round(share * len(indices)), 1) for share in shares[1:]]
+    return np.split(indices, np.cumsum([len(indices) - sum(sizes), *sizes])[:-1])
 
 
 def _channels(files: Files) -> int:

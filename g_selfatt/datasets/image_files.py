@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 Files = list[tuple[str, int]]  # image file and label
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF's orientation to PIL's Transpose
 
@@ -63,7 +63,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def image_files(place: Path) -> list[str]:
-    """The image files below a folder, by name.
+    """The image files below a folder, by name, without those that are hidden.
 
     Links to folders are not followed: they can lead back to where they are.
 
@@ -74,12 +74,17 @@ def image_files(place: Path) -> list[str]:
     def refuse(error: OSError) -> None:  # which os.walk would pass over
         raise error
 
-    return sorted(
-        os.path.join(home, file)
-        for home, _, files in os.walk(place, onerror=refuse)
-        for file in files
-        if file.lower().endswith(SUFFIXES) and file[0] != "."
-    )
+    found = []
+    for home, folders, files in os.walk(place, onerror=refuse):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        images = [name for name in files if name.lower().endswith(SUFFIXES)]
+        found += [os.path.join(home, name) for name in images if not is_hidden(name)]
+    return sorted(found)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is a tool's own, such as .ipynb_checkpoints, and not the user's."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def open_image(path: str) -> Image.Image:

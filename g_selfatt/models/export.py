@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m g_selfatt.models.export", description="Write a trained network as ONNX."
     )
     parser.add_argument("--run", help="the run folder of the weights")
-    parser.add_argument("--dataset", default="rotDigits", help="data set (default: rotDigits)")
-    parser.add_argument("--model", default="p4sa", help="network (default: p4sa)")
+    parser.add_argument("--dataset", help="data set (default: rotDigits)")
+    parser.add_argument("--model", help="network (default: p4sa)")
     parser.add_argument(
         "--pretrained", action="store_true", help="the shipped weights of --dataset and --model"
     )
@@ -97,11 +97,15 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if bool(options.run) == options.pretrained:
         parser.error("give either --run FOLDER or --pretrained")
+    if options.run and (options.dataset or options.model):
+        parser.error("--run says which network it is: leave out --dataset and --model")
     try:
         if options.run:
             network = models.load_model(options.run)
         else:
-            network = models.create_model(options.model, options.dataset, pretrained=True)
+            network = models.create_model(
+                options.model or "p4sa", options.dataset or "rotDigits", pretrained=True
+            )
         error = export_onnx(network, options.out)
     except ImportError as missing:
         print(f"{missing}: pip install onnx onnxscript onnxruntime", file=sys.stderr)

@@ -148,7 +148,7 @@ class GroupTransformer(HubModule):
             num_channels // 2,
             num_channels,
             num_heads,
-            patch_size or max(sides_of(image_size)),
+            max(sides_of(image_size)) if patch_size is None else patch_size,
             attention_dropout_rate,
             **attention_options,
         )
@@ -162,7 +162,7 @@ class GroupTransformer(HubModule):
                 out_channels // 2,
                 out_channels,
                 num_heads,
-                patch_size or size,
+                size if patch_size is None else patch_size,
                 attention_dropout_rate,
                 group_encoding=group_encoding,
                 **attention_options,

@@ -98,10 +98,9 @@ def layer_errors(
                 difference = of_acted[name] - _act_on_output(group, y, h)
                 if h not in group.grid_elements and difference.dim() > 2:
                     difference = difference[..., inscribed_disc(difference)]
-                scale = y.abs().max().clamp_min(torch.finfo(y.dtype).tiny)
-                # NaN where the disc has no pixel: a map of 2×2 says nothing about such an element.
+                # NaN where the disc has no pixel, or the output is zero: that says nothing.
                 worst = difference.abs().max() if difference.numel() else difference.new_tensor(nan)
-                errors[name][h] = (worst / scale).item()
+                errors[name][h] = (worst / y.abs().max()).item() if y.any() else nan
     interpolated = tuple(h for h in range(group.num_elements) if h not in group.grid_elements)
     return {name: EquivarianceError(of, interpolated) for name, of in errors.items()}
 
@@ -134,7 +133,8 @@ def assert_equivariant(
 
     Raises:
         AssertionError: with the worst element and its error.
-        ValueError: there is no element to judge but the identity, as for p3.
+        ValueError: there is no element to judge but the identity, as for p3; the output is zero, or
+            no tensor; or the dtype of x has no tolerance.
     """
     group = get(group)
     if len(group.grid_elements) == 1 < group.num_elements:
@@ -142,8 +142,14 @@ def assert_equivariant(
             f"no element of {group.name} but the identity maps the pixel grid to itself: "
             "nothing can be judged; equivariance_error measures the others"
         )
+    if tolerance is None and x.dtype not in TOLERANCES:
+        known = ", ".join(map(str, TOLERANCES))
+        raise ValueError(f"x is {x.dtype}, expected one of {known}, or a tolerance of your own")
     tolerance = TOLERANCES[x.dtype] if tolerance is None else tolerance
     errors = equivariance_error(module, group, x).exact
+    with torch.no_grad(), evaluating(module):
+        if not _run(module, x, {"": module})[""].any():
+            raise ValueError(f"{type(module).__name__} returns zeros: nothing can be judged")
     worst = max(errors, key=lambda h: _nan_is_worst(errors[h]))
     if not errors[worst] <= tolerance:
         raise AssertionError(
@@ -158,7 +164,13 @@ def _run(network: nn.Module, x: Tensor, layers: Mapping[str, nn.Module]) -> dict
 
     def keep(name: str) -> Callable[..., None]:
         # A copy, and of the input too: what comes next may write to its input.
-        return lambda module, inputs, output: outputs.__setitem__(name, output.clone())
+        def of_layer(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+            if not isinstance(output, Tensor):
+                got = f"{type(module).__name__} returns a {type(output).__name__}"
+                raise ValueError(f"{got}, expected a tensor")
+            outputs[name] = output.clone()
+
+        return of_layer
 
     handles = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
     try:

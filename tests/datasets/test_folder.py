@@ -119,6 +119,27 @@ def test_files_that_do_not_fit_in_memory_are_read_when_asked_for(tmp_path, monke
         assert torch.equal(x, x_lazy) and torch.equal(y, y_lazy)
 
 
+@pytest.mark.parametrize("counts", [(30, 25, 5), (9, 5, 20), (5, 5, 5), (18, 5, 5)])
+def test_every_part_has_an_image_of_every_class(tmp_path, counts):
+    for name, count in zip(COLOURS, counts, strict=True):
+        make(tmp_path / "d", (name,), count=count)
+    splits = datasets.load("folder", tmp_path / "d", image_size=16)
+    parts = [s.labels.bincount(minlength=3) for s in (splits.train, splits.validation, splits.test)]
+    assert all(part.min() > 0 for part in parts) and (parts[0] >= parts[1]).all()
+    assert sum(parts).tolist() == list(counts)
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    home = make(tmp_path / "d")
+    make(home / "red", (".ipynb_checkpoints", "__MACOSX"), count=3)
+    make(home, ("__MACOSX", ".git"), count=3)
+    make(home / "red", ("more",), count=2)  # a folder of the user's
+    (home / "red" / "._000.png").write_bytes(b"no image")
+    splits = datasets.load("folder", home, image_size=16)
+    assert splits.info.classes == ("blue", "green", "red")
+    assert sum(len(s) for s in (splits.train, splits.validation, splits.test)) == 62
+
+
 def test_links_that_lead_back_are_not_followed(tmp_path):
     home = make(tmp_path / "d")
     (home / "red" / "again").symlink_to(home / "red")
@@ -156,6 +177,10 @@ def no_test(home):
     make(home / "train")
 
 
+def kaggle(home):
+    make(home / "Training", count=9), make(home / "Test", count=9)
+
+
 def few(home):
     make(home, count=4)
 
@@ -176,7 +201,8 @@ def nothing(home):
         (sixteen_bits, ("003.png cannot be read", "expected 8 bits a channel")),
         (other_classes, ("test has the classes blue, red", "train has blue, green, red")),
         (no_test, ("has a folder train, but no folder test",)),
-        (few, ("a class with 4 images", "at least 5")),
+        (few, ("blue (4), green (4), red (4)", "at least 5")),
+        (kaggle, ("has the folders Test, Training, which look like splits: call them train",)),
         (one_class, ("1 class folder, expected at least 2",)),
         (nothing, ("has no class folders",)),
         (lambda home: None, ("is no folder", "--config.data_dir=DIR")),

@@ -103,6 +103,10 @@ def test_groups_by_their_names_elsewhere():
             r"takes \(B, 1, H, W\), got \(2, 1, 0, 4\)",
         ),
         (
+            lambda: models.create_model("p4sa", "rotDigits", patch_size=0),
+            "patch_size must be a whole number of at least 1, got 0",
+        ),
+        (
             lambda: models.create_model("p4convnet", "rotDigits").reset_classifier(-1),
             "num_classes must be a whole number, or 0 for features, got -1",
         ),
