@@ -141,6 +141,12 @@ def test_help_is_a_table_of_every_key_within_100_columns(monkeypatch):
         check_backend_name(name)
 
 
+def test_a_key_of_another_network_or_data_set_is_said_to_be_one():
+    for key, value in (("image_size", "32"), ("channels_per_stage", "(4,6)")):
+        with pytest.raises(ConfigError, match=f"^{key}: a key of other networks or data sets, not"):
+            command_line.parse([f"--config.{key}={value}"])
+
+
 def test_a_config_file_of_ones_own(tmp_path):
     file = tmp_path / "own.py"
     start = "from config import get_config as defaults\ndef get_config():\n    c = defaults()\n"

@@ -110,6 +110,10 @@ def test_by_their_full_name_another_data_set_is_refused():
         assert models.create_model(name, **dataset, pretrained=True).num_classes == 10
     with pytest.raises(ValueError, match="trained on rotDigits, got dataset='CIFAR10': leave it"):
         models.create_model(name, "CIFAR10", pretrained=True)
+    with pytest.raises(ValueError, match="are trained weights: give pretrained=True"):
+        models.create_model(name)
+    with pytest.raises(FileNotFoundError, match=rf"create_model\('{name}', pretrained=True\)"):
+        models.load_model(name)
     with pytest.raises(ValueError, match="needs the data set that the weights were trained on"):
         models.create_model("p4sa", None, pretrained=True)
 

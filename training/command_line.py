@@ -99,6 +99,11 @@ def _read_with_own_keys(arguments: Sequence[str], unknown: Sequence[str]) -> Con
     config = _read(choosing)
     own = _own_keys(config)
     for name in unknown:
+        if name in declared - set(own):
+            raise ConfigError(
+                f"{name}: a key of other networks or data sets, not of model={config.model} or "
+                f"dataset={config.dataset} (python main.py --help)"
+            )
         _refuse_unknown(name, own)
     with config.unlocked():
         for name in set(own) - set(config):

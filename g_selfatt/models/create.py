@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -12,7 +13,13 @@ from g_selfatt import datasets
 from g_selfatt.datasets import DatasetInfo
 from g_selfatt.models.registry import ModelEntry, list_models, model_entry
 from g_selfatt.models.weight_files import load_weights
-from g_selfatt.models.weights import Weights, computing, find_pretrained, network_record
+from g_selfatt.models.weights import (
+    Weights,
+    computing,
+    find_pretrained,
+    list_pretrained,
+    network_record,
+)
 
 DEFAULT_DATASET = "rotMNIST"
 
@@ -55,7 +62,12 @@ def create_model(
         if num_classes not in (None, model.num_classes):
             model.reset_classifier(num_classes)
         return model
-    entry = model_entry(name)
+    try:
+        entry = model_entry(name)
+    except ValueError:
+        if _is_shipped(name):
+            raise ValueError(f"{name} are trained weights: give pretrained=True") from None
+        raise
     info = _record(dataset, overrides)
     _check_taken(entry, overrides, entry.arguments_for(info))
     arguments = entry.arguments_for(info) | overrides
@@ -71,6 +83,10 @@ def _check_taken(
         if not entry.takes(keyword):
             known = ", ".join(sorted(arguments))
             raise ValueError(f"{entry.name} has no argument {keyword!r}; it has {known}")
+
+
+def _is_shipped(name: str) -> bool:
+    return any(weights.name == name for weights in list_pretrained())
 
 
 def _check_unsaid(dataset: str | DatasetInfo | None, weights: Weights) -> None:
@@ -121,6 +137,11 @@ def load_model(source: str | Weights, **overrides: Any) -> nn.Module:
         CheckpointError: they are damaged, or not written by training.
         ValueError: their network is not registered, or has no such argument.
     """
+    if isinstance(source, str) and _is_shipped(source) and not Path(source).exists():
+        raise FileNotFoundError(
+            f"no weights at {source}; for those that are shipped, "
+            f"create_model({source!r}, pretrained=True)"
+        )
     weights = source if isinstance(source, Weights) else Weights.read(source)
     if weights.model.lower() not in map(str.lower, list_models()):
         raise ValueError(
