@@ -99,7 +99,7 @@ def summary(
     if folder is None:
         return "\n".join([*lines, "smoke run: nothing is kept"])
     predict = f"python -m training.predict {folder} IMAGE"
-    if not model_entry(config.model).build.__module__.startswith("g_selfatt."):
+    if not model_entry(config.model).of_library:
         predict += " --import YOUR_FILE.py"
     beside = f"{METRICS}, {CONFIG}, {CURVES} and {CONFUSION}"
     lines += [

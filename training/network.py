@@ -42,8 +42,8 @@ def create_network(
         network = models.create_model(config.model, info, **arguments).to(device)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"model: {error}") from error
-    ours = models.model_entry(config.model).build.__module__.startswith("g_selfatt.")
-    if ours and taken.get("backend", "auto") == "auto" and not weights:  # asked when it runs
+    of_library = models.model_entry(config.model).of_library
+    if of_library and taken.get("backend", "auto") == "auto" and not weights:  # asked when it runs
         return network
     # Asked here, before the first epoch.
     image = torch.zeros(1, info.in_channels, info.image_size, info.image_size, device=device)
@@ -51,7 +51,7 @@ def create_network(
         with torch.no_grad():
             logits = network.eval()(image)
     except (ValueError, RuntimeError) as error:
-        key = "weights" if weights else "backend" if ours else "model"
+        key = "weights" if weights else "backend" if of_library else "model"
         raise ConfigError(f"{key}: {one_line(error)}") from error
     if logits.shape != (1, info.num_classes):
         raise ConfigError(

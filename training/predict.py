@@ -52,10 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         The exit code: 2 for a mistake of the user's, such as a file among others that is no image;
         130 after Ctrl-C. What has been predicted by then is printed and in the table.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.top < 1:
-        parser.error(f"--top: got {options.top}, expected at least 1")
+    options = _parser().parse_args(arguments)
     try:
         return _predict(options)
     except BrokenPipeError:  # `| head`
@@ -70,6 +67,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if options.top < 1:
+        raise UserError(f"--top: got {options.top}, expected at least 1")
     if options.own_file:
         _import(options.own_file)
     network = load_network(options.weights)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,8 @@ from torch import Tensor
 from g_selfatt.datasets.errors import DataError
 from g_selfatt.datasets.record import DatasetInfo
 from g_selfatt.datasets.splits import FolderSplit, Source, Split, TensorSplit, arrays_problem
+
+WHOLE_NUMBERS = ("image_size", "in_channels", "num_classes", "held_out")  # of a `DatasetInfo`
 
 
 def completed(info: DatasetInfo, source: object, *, needs_validation: bool) -> DatasetInfo:
@@ -38,7 +42,9 @@ def completed(info: DatasetInfo, source: object, *, needs_validation: bool) -> D
     info = replace(info, **source.facts)
     problem = _numbers_problem(info)
     if not problem:
-        info = replace(info, mean=tuple(map(float, info.mean)), std=tuple(map(float, info.std)))
+        plain: dict[str, Any] = {name: int(getattr(info, name)) for name in WHOLE_NUMBERS}
+        plain |= {name: tuple(map(float, getattr(info, name))) for name in ("mean", "std")}
+        info = replace(info, **plain)
         problem = _facts_problem(info)
     for name in ("train", "validation", "test"):
         split = getattr(source, name)
@@ -52,9 +58,9 @@ def completed(info: DatasetInfo, source: object, *, needs_validation: bool) -> D
 
 
 def _numbers_problem(info: DatasetInfo) -> str:
-    for name in ("image_size", "in_channels", "num_classes", "held_out"):
+    for name in WHOLE_NUMBERS:
         number = getattr(info, name)
-        if not isinstance(number, int) or number < 0:
+        if not isinstance(number, Integral) or number < 0:
             return f"or record gives {name}={number!r}, expected a whole number"
     for name in ("mean", "std"):
         numbers = getattr(info, name)

@@ -11,7 +11,7 @@ from torch import nn
 
 from g_selfatt import datasets
 from g_selfatt.datasets import DatasetInfo
-from g_selfatt.models.registry import ModelEntry, list_models, model_entry
+from g_selfatt.models.registry import ModelEntry, model_entry
 from g_selfatt.models.weight_files import load_weights
 from g_selfatt.models.weights import (
     Weights,
@@ -143,12 +143,14 @@ def load_model(source: str | Weights, **overrides: Any) -> nn.Module:
             f"create_model({source!r}, pretrained=True)"
         )
     weights = source if isinstance(source, Weights) else Weights.read(source)
-    if weights.model.lower() not in map(str.lower, list_models()):
+    try:
+        entry = model_entry(weights.model)
+    except ValueError:
         raise ValueError(
             f"{weights.name} is of the network {weights.model}, which is not registered: import "
             "the file that registers it (python -m training.predict has --import FILE)"
-        )
-    entry, arguments = model_entry(weights.model), weights.arguments | overrides
+        ) from None
+    arguments = weights.arguments | overrides
     _check_taken(entry, overrides, weights.arguments)
     model = entry.build(**arguments)
     load_weights(weights.path, model)

@@ -97,9 +97,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if bool(options.run) == options.pretrained:
         parser.error("give either --run FOLDER or --pretrained")
-    if options.run and (options.dataset or options.model):
-        parser.error("--run says which network it is: leave out --dataset and --model")
     try:
+        if options.run and (options.dataset or options.model):
+            raise ValueError("--run says which network it is: leave out --dataset and --model")
         if options.run:
             network = models.load_model(options.run)
         else:

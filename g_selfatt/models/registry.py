@@ -46,6 +46,11 @@ class ModelEntry:
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(self.build).parameters
 
+    @property
+    def of_library(self) -> bool:
+        """Whether the network is the library's, and not registered by a file of the user's."""
+        return self.build.__module__.startswith("g_selfatt.models.")
+
     def takes(self, keyword: str) -> bool:
         """Whether `build` has a keyword argument."""
         return keyword in self._parameters
@@ -107,8 +112,8 @@ def register_model(
                 )
         for name, group in groups.items():
             there = _REGISTRY.get(name.lower())
-            module = there.build.__module__ if there else ""
-            if module.startswith("g_selfatt.models.") and module != build.__module__:
+            if there and there.of_library and there.build.__module__ != build.__module__:
+                module = there.build.__module__
                 raise ValueError(f"model {name}: {module} has that name already; give another")
             _REGISTRY[name.lower()] = ModelEntry(name, group, build, arguments, keys)
         return build

@@ -104,16 +104,13 @@ def as_made(embedding: nn.Module) -> bool:
         if type(norm) is not nn.GroupNorm or norm.num_groups != 1:
             return False
         parts.append(norm)
-    return not any("forward" in vars(part) or any(hooks_of(part)) for part in parts)
-
-
-def hooks_of(module: nn.Module) -> tuple[dict, ...]:
-    """All that `nn.Module` calls around the forward and the backward of a module."""
-    return (
-        module._forward_hooks,
-        module._forward_pre_hooks,
-        module._backward_hooks,
-        module._backward_pre_hooks,
+    return not any(
+        "forward" in vars(part)
+        or part._forward_hooks
+        or part._forward_pre_hooks
+        or part._backward_hooks
+        or part._backward_pre_hooks
+        for part in parts
     )
 
 

@@ -104,10 +104,11 @@ def test_a_fact_that_does_not_fit_is_named(facts, words):
         load(Source(SPLIT, SPLIT, SPLIT), **facts)
 
 
-def test_facts_may_be_arrays():
-    facts = {"mean": np.array([0.5]), "std": torch.tensor([0.25])}
+def test_facts_may_be_numbers_of_numpy_and_arrays():
+    facts = {"mean": np.array([0.5]), "std": torch.tensor([0.25]), "num_classes": np.int64(4)}
     info = load(Source(SPLIT, SPLIT, SPLIT, facts)).info
     assert (info.mean, info.std) == ((0.5,), (0.25,))
+    assert type(info.num_classes) is int
 
 
 def test_what_is_no_source_is_named():

@@ -38,6 +38,7 @@ def test_a_file_that_does_not_agree_is_an_error(tmp_path, monkeypatch, capsys):
     "arguments, words",
     [
         (["--run", "nowhere"], "no weights at nowhere"),
+        (["--run", "nowhere", "--model", "p4sa"], "leave out --dataset and --model"),
         (["--pretrained", "--model", "p3sa"], "unknown model 'p3sa'"),
         (["--pretrained", "--model", "p16sa"], "no weights are shipped"),
     ],

@@ -140,6 +140,11 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, monkeypatch, weights, image,
     assert error.count("\n") == 1 and all(word in error for word in words), error
 
 
+def test_a_number_of_classes_below_one_is_refused(monkeypatch, capsys):
+    assert command(monkeypatch, SHIPPED, "any.png", "--top", "0") == 2
+    assert capsys.readouterr().err == "--top: got 0, expected at least 1\n"
+
+
 def test_a_damaged_run_folder_is_one_line(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"12345678")
     with pytest.raises(UserError, match="not a readable safetensors file"):
