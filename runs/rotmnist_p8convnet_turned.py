@@ -1,0 +1,20 @@
+"""p8convnet on rotMNIST with turned training images.
+
+Row: ours
+Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothing 0.1,
+    batch 32, 24 epochs, training images turned by any angle
+Command: python main.py --config=runs/rotmnist_p8convnet_turned.py
+Reached: not run
+Cost: not measured
+"""
+
+from runs.rotmnist_p4convnet_turned import get_config as base
+
+
+def get_config():
+    """The configuration."""
+    config = base()
+    config.model = "p8convnet"
+    config.stem_channels = 20
+    config.channels_per_stage = (28, 55)
+    return config
