@@ -17,13 +17,6 @@ from g_selfatt.functional.tracing import is_traced
 WORTHWHILE_SCORES = 2**26  # 256 MB of float32, of which the reference keeps several copies
 
 
-def can_run(inputs: AttentionInputs) -> str | None:
-    """The reason why checkpointing cannot run these inputs, or None if it can."""
-    if inputs.transformed:
-        return "torch.func and forward-mode differentiation need the equations: 'reference'"
-    return None
-
-
 def is_worth_it(inputs: AttentionInputs) -> bool:
     """Where the reference's scores would be too many to keep; never in a graph of any batch."""
     if is_traced(inputs.query):

@@ -44,7 +44,7 @@ BACKENDS = {
     for backend in (
         Backend("triton", triton.attend, triton.can_run, triton.is_worth_it),
         Backend("numba", numba.attend, numba.can_run),
-        Backend("recompute", recompute.attend, recompute.can_run, recompute.is_worth_it),
+        Backend("recompute", recompute.attend, is_worth_it=recompute.is_worth_it),
         Backend("reference", reference.attend),
     )
 }
@@ -56,6 +56,13 @@ def check_backend_name(name: str) -> None:
     """Raise ValueError with the valid choices unless ``name`` is one of them."""
     if name not in ("auto", "streaming", *BACKENDS):
         raise ValueError(f"unknown backend {name!r}; choose one of auto, {', '.join(BACKENDS)}")
+
+
+def _why_not(backend: Backend, inputs: AttentionInputs) -> str | None:
+    """The reason why a backend cannot run the inputs, or None if it can."""
+    if inputs.transformed and backend.run is not reference.attend:
+        return "torch.func and forward-mode differentiation need the equations: 'reference'"
+    return backend.can_run(inputs)
 
 
 def select_backend(name: str, inputs: AttentionInputs) -> Backend:
@@ -71,12 +78,12 @@ def select_backend(name: str, inputs: AttentionInputs) -> Backend:
     """
     check_backend_name(name)
     if name == "auto":
-        candidates = [b for b in BACKENDS.values() if b.can_run(inputs) is None]
+        candidates = [b for b in BACKENDS.values() if _why_not(b, inputs) is None]
         return next(b for b in candidates if b.is_worth_it(inputs))
     if name == "streaming":
-        candidates = [BACKENDS[one] for one in STREAMING if BACKENDS[one].can_run(inputs) is None]
+        candidates = [BACKENDS[one] for one in STREAMING if not _why_not(BACKENDS[one], inputs)]
         name = candidates[0].name if candidates else STREAMING[-1]
-    reason = BACKENDS[name].can_run(inputs)
+    reason = _why_not(BACKENDS[name], inputs)
     if reason is not None:
         raise ValueError(f"backend {name!r} cannot run this: {reason}")
     return BACKENDS[name]

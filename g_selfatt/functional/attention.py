@@ -83,6 +83,9 @@ def use_backend(name: str) -> AbstractContextManager[None]:
         with use_backend("reference"):
             expected = network(x)
 
+    For this thread, while it lasts: what `torch.utils.checkpoint` computes again in a backward
+    outside of it is computed on the layers' own backends.
+
     Args:
         name: ``"auto"`` or one of `g_selfatt.backends.BACKENDS`.
 

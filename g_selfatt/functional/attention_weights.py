@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
-from g_selfatt.functional.inputs import AttentionInputs
+from g_selfatt.functional.inputs import AttentionInputs, autocasts
 from g_selfatt.functional.reference import (
     WholeImage,
     Window,
@@ -57,9 +59,32 @@ def attention_weights(
             f"keys of the whole image need a positional_table of every offset, (|H|, d, "
             f"{', '.join(map(str, inputs.every_offset))}), got {tuple(positional_table.shape)}"
         )
-    dtype = torch.promote_types(query.dtype, torch.float32)
-    q, key, table = query.to(dtype) * scale, key.to(dtype), positional_table.to(dtype)
-    kind = WholeImage if whole_image else Window
+    off = torch.autocast(query.device.type, enabled=False) if autocasts(query.device.type) else None
+    with off or nullcontext():  # it would compute some of the scores in half precision
+        dtype = torch.promote_types(query.dtype, torch.float32)
+    embedding = None if group_embedding is None else group_embedding.to(dtype)
+    device = query.device.type
+    off = torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
+    with off:  # it would compute some of the scores in half precision
+        return _summed_weights(
+            query.to(dtype) * scale,
+            key.to(dtype),
+            positional_table.to(dtype),
+            embedding,
+            group_index,
+            WholeImage if whole_image else Window,
+        )
+
+
+def _summed_weights(
+    q: Tensor,
+    key: Tensor,
+    table: Tensor,
+    embedding: Tensor | None,
+    index: Tensor | None,
+    kind: type[WholeImage] | type[Window],
+) -> Tensor:
+    """The weights of scaled queries, summed over g and m."""
     neighbourhood = kind(q, table[:1])
     keys = neighbourhood.gather(key)  # (B, heads, c, m, y, x, i, j): a view
     batch, heads, _, _, *pixels = keys.shape
@@ -69,9 +94,9 @@ def attention_weights(
         content = _content_scores(q_g.squeeze(3), keys)
         for h in range(len(table)):  # the table of one h only: of WholeImage it is a large copy
             scores = content + positional_scores(q_g, kind(q, table[h : h + 1]).table)[:, :, 0]
-            if group_embedding is not None and group_index is not None:
-                embedding = group_embedding.to(dtype)[group_index[h, g]][None, None]  # (1, 1, m, e)
-                of_group = group_scores(q_g, embedding)[:, :, 0, 0]  # (B, heads, y, x, m)
+            if embedding is not None and index is not None:
+                of_pair = embedding[index[h, g]][None, None]  # (1, 1, m, e)
+                of_group = group_scores(q_g, of_pair)[:, :, 0, 0]  # (B, heads, y, x, m)
                 scores += of_group.movedim(-1, 2)[..., None, None]
             if neighbourhood.outside is not None:
                 scores.masked_fill_(neighbourhood.outside, -torch.inf)

@@ -65,6 +65,6 @@ def _as_fraction(turn: float, largest: int) -> Fraction:
 
 
 def _nearby_fraction(turn: float) -> Fraction:
-    """The multiple of half a degree that a number of turns is; else the number as it is."""
+    """The fraction k/n, n ≤ 720, that a number of turns is; else the number as it is."""
     fraction = Fraction(turn).limit_denominator(720)
     return fraction if abs(turn - fraction) < TOLERANCE / 10 else Fraction(turn)

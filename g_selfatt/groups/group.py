@@ -7,6 +7,7 @@ these two tables, so that no angle is ever compared and nothing depends on round
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from operator import index
 from typing import Any
 
 import torch
@@ -90,7 +91,15 @@ class Group:
 
         Returns:
             ``(2, …)``, of the dtype of ``pp``.
+
+        Raises:
+            ValueError: integers that h would carry between the pixels.
         """
+        if not pp.is_floating_point() and h not in self.grid_elements:
+            raise ValueError(
+                f"element {h} of {self.name} carries pixels between pixels: expected "
+                f"floating-point positions, got {pp.dtype}"
+            )
         matrix = self.matrices[h].to(pp)
         # Two products and one sum, not a matmul: equal coordinates must come out equal to the bit.
         return torch.stack([row[0] * pp[0] + row[1] * pp[1] for row in matrix])
@@ -159,7 +168,7 @@ class Group:
 
     def _closed(self, elements: Iterable[int]) -> list[int]:
         """The elements in order; ValueError unless they are a subgroup."""
-        chosen = set(elements)
+        chosen = {index(h) for h in elements}  # of a tensor too
         unknown = sorted(chosen - set(range(self.num_elements)))
         if unknown or not chosen:
             raise ValueError(

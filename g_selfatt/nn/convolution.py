@@ -44,6 +44,11 @@ class _GroupConvolution(AnyLayout):
             stride=stride,
         )
         self.group = group = get(group)
+        if kernel_size == 2 and len(group.grid_elements) < group.num_elements:
+            raise ValueError(
+                f"no weight of a 2×2 filter lies in the disc that {group.name} turns between the "
+                "pixels: take kernel_size 3"
+            )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = kernel_size
@@ -92,9 +97,14 @@ class _GroupConvolution(AnyLayout):
         return out.contiguous().unflatten(1, (self.out_channels, order))
 
     def _check_size(self, x: Tensor) -> None:
-        """Refuse sides on which the outputs would lie nearer to one edge than to its opposite."""
+        """Refuse sides without outputs, or with outputs nearer to one edge than to its opposite."""
         height, width = x.shape[-2:]
         rest = 1 if self.kernel_size % 2 else 2
+        if min(height, width) < rest:
+            raise ValueError(
+                f"{type(self).__name__} with kernel_size {self.kernel_size} takes sides of at "
+                f"least {rest} pixels, got {height}×{width}"
+            )
         if any(
             moved and (side - rest) % self.stride
             for side, moved in zip((height, width), self._moved_axes, strict=True)
@@ -121,9 +131,9 @@ class LiftConv(_GroupConvolution):
 
     Equivariant, exactly for multiples of 90° and their mirrors. For elements of other angles the
     sum is written ``Σ_ε w[ε]·x[i+h⁻¹·ε]``, over the weights of the disc
-    ``|ε| ≤ (kernel_size − 1) / 2``, and x is interpolated bilinearly between pixels. Then
-    equivariance holds as well as bilinear interpolation does: for features some pixels wide, to a
-    few per cent.
+    ``|ε| ≤ (kernel_size − 1) / 2``, which has few of an even filter, and x is interpolated
+    bilinearly between pixels. Then equivariance holds as well as bilinear interpolation does: for
+    features some pixels wide, to a few per cent.
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, |H|, H', W')`` with
     ``H' = (H − 1) // stride + 1`` (an even kernel: ``(H − 2) // stride + 1``); zeros outside.

@@ -40,6 +40,6 @@ class AnyLayout(nn.Module):
             except RuntimeError as error:
                 if tensor.dim() != 5 or "channels_last" not in str(error):
                     raise
-                return fn(tensor.flatten(3)).view(tensor.shape)
+                return fn(tensor.flatten()).view(tensor.shape)
 
         return super()._apply(apply, recurse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from operator import index
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +14,18 @@ from g_selfatt.nn.checks import whole_numbers
 from g_selfatt.nn.one_node import one_node
 
 
-class MaxPool(nn.Module):
+class _Pooling(nn.Module):
+    """What the maximum and the mean have in common."""
+
+    def __init__(self, stride: int = 2) -> None:
+        super().__init__()
+        (self.stride,) = whole_numbers(stride=stride)
+
+    def extra_repr(self) -> str:
+        return f"stride={self.stride}"
+
+
+class MaxPool(_Pooling):
     """The maximum over neighbouring pixels, at every ``stride``-th pixel.
 
     A side of n·stride pixels is pooled by windows of ``stride`` pixels. On other sides the windows
@@ -30,20 +42,13 @@ class MaxPool(nn.Module):
         ValueError: a stride below 1.
     """
 
-    def __init__(self, stride: int = 2) -> None:
-        super().__init__()
-        (self.stride,) = whole_numbers(stride=stride)
-
     @one_node
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, …, H, W)`` → ``(B, C, …, ⌈H/stride⌉, ⌈W/stride⌉)``, the maxima."""
         return _pool(x, self.stride, F.max_pool2d)
 
-    def extra_repr(self) -> str:
-        return f"stride={self.stride}"
 
-
-class AvgPool(MaxPool):
+class AvgPool(_Pooling):
     """The mean over neighbouring pixels, at every ``stride``-th pixel; otherwise as `MaxPool`."""
 
     @one_node
@@ -114,7 +119,7 @@ class Restrict(nn.Module):
     def __init__(self, group: Group | str, elements: Iterable[int]) -> None:
         super().__init__()
         self.group = get(group)
-        self.elements = sorted(set(elements))
+        self.elements = sorted({index(h) for h in elements})
         self.subgroup = self.group.restrict(self.elements)
 
     @one_node

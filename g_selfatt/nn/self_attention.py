@@ -139,7 +139,7 @@ class SelfAttention(nn.Module):
         """Put φ where the weights are; computed here, not moved, since `to_empty` moves nothing."""
         if self.group_encoding is not None:
             index = group_index(self.group, self.group_encoding)
-            self.group_index = index.to(self.query.weight.device)
+            self.group_index = index.to(self.group_embedding.weight.device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SelfAttention:
         super()._apply(fn, recurse)
@@ -257,7 +257,7 @@ class SelfAttention(nn.Module):
             self.group,
             window,
             self.neighbourhood.reach,
-            like=self.query.weight,
+            like=next(self.row_embedding.parameters()),
         )
 
     def _split_heads(self, x: Tensor) -> Tensor:

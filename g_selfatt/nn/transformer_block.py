@@ -25,10 +25,9 @@ class TransformerBlock(nn.Module):
         activation_function: name of the activation, ``"Swish"`` or ``"ReLU"``.
         crop_size: pixels taken off every side after the attention.
         value_dropout_rate: dropout of the attention's output, in [0, 1).
-        dim_mlp_conv: dimension of the convolutions, 3 on a group, 2 on the plane.
 
     Raises:
-        ValueError: an unknown norm_type or activation_function.
+        ValueError: an unknown norm_type or activation_function, a rate out of its range.
     """
 
     def __init__(
@@ -40,12 +39,13 @@ class TransformerBlock(nn.Module):
         activation_function: str,
         crop_size: int,
         value_dropout_rate: float,
-        dim_mlp_conv: int = 3,
     ) -> None:
         super().__init__()
+        if not 0.0 <= value_dropout_rate < 1.0:
+            raise ValueError(f"value_dropout_rate must be in [0, 1), got {value_dropout_rate}")
         norm = choose("norm_type", norm_type, NORMS)
         activation = choose("activation_function", activation_function, ACTIVATIONS)
-        hidden = out_channels // 2
+        hidden = max(out_channels // 2, 1)
         self.attention = nn.Sequential(
             norm(in_channels),
             activation(),
@@ -55,15 +55,15 @@ class TransformerBlock(nn.Module):
             nn.Dropout(value_dropout_rate),
         )
         self.mlp = nn.Sequential(
-            Conv1x1(out_channels, hidden, dimension=dim_mlp_conv),
+            Conv1x1(out_channels, hidden),
             norm(hidden),
             activation(),
-            Conv1x1(hidden, out_channels, dimension=dim_mlp_conv),
+            Conv1x1(hidden, out_channels),
             norm(out_channels),
         )
         self.shortcut = nn.Sequential()
         if in_channels != out_channels:
-            self.shortcut.append(Conv1x1(in_channels, out_channels, dimension=dim_mlp_conv))
+            self.shortcut.append(Conv1x1(in_channels, out_channels))
         self.crop = Crop(crop_size)
 
     @checkpointed

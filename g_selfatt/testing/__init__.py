@@ -64,7 +64,8 @@ def equivariance_error(module: nn.Module, group: Group | str, x: Tensor) -> Equi
 
     Returns:
         The error of every element, as a dict; its ``interpolated`` says which are not exact. NaN
-        for those on maps too small to have a pixel that no rotation carries out.
+        where nothing can be judged: on maps too small to have a pixel that no rotation carries out,
+        and where the output is zero.
     """
     return layer_errors(module, group, x, {"": module})[""]
 

@@ -94,7 +94,12 @@ def _parser() -> _Parser:
     add("--on-group", action="store_true", help="the input is (B, C, |H|, H, W), not (B, C, H, W)")
     add("--dtype", choices=DTYPES, default="float64", help="of module and input (%(default)s)")
     add("--tolerance", type=_tolerance, help="largest error; by default what rounding explains")
-    add("--seed", type=int, default=0, help="of the weights and of the input (%(default)s)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the input, and of the weights that a factory draws (%(default)s)",
+    )
     return parser
 
 

@@ -115,6 +115,14 @@ def test_narrow_inputs_give_float32(dtype):
     torch.testing.assert_close(got.double(), expected, atol=1e-6, rtol=0)
 
 
+def test_autocast_changes_nothing():
+    inputs = random_inputs("p4", (3, 4), (3, 3))
+    inputs = [t.float() if t.is_floating_point() else t for t in inputs]
+    expected = attention_weights(*inputs, scale=1.0)
+    with torch.autocast("cpu"):
+        assert torch.equal(attention_weights(*inputs, scale=1.0), expected)
+
+
 def test_no_gradient_and_an_empty_batch():
     inputs = random_inputs("p4", (3, 4), (3, 3), batch=0)
     inputs[0].requires_grad_()

@@ -117,6 +117,7 @@ def test_actions():
     # (row, col) = (1, 0), one pixel down, goes to (0, 1), one pixel right: R(90°) on (row, col).
     down = torch.tensor([1.0, 0.0])
     assert p4.left_action_on_Rd(1, down).tolist() == [0.0, 1.0]
+    assert p4.left_action_on_Rd(1, down.long()).tolist() == [0, 1]
     assert p4.left_action_on_H(1, torch.tensor([0, 1, 2, 3])).tolist() == [1, 2, 3, 0]
 
 

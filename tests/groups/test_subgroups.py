@@ -45,6 +45,7 @@ def test_a_restricted_group_has_the_matrices_and_products_of_its_elements(name):
 def test_subgroups_by_name():
     p4m = groups.get("p4m")
     names = [p4m.restrict(elements).name for elements in p4m.subgroups()]
+    assert p4m.restrict(p4m.elements[:4]).name == "p4"  # numbers of a tensor
     assert names == ["z2", "p2", "mz2", "mz2@45", "mz2@90", "mz2@135", "p4", "p2m", "p2m@45", "p4m"]
 
 

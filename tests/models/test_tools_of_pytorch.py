@@ -211,6 +211,15 @@ def test_parametrizations(part):
     torch.testing.assert_close(layer(x), changed)
 
 
+@pytest.mark.parametrize("part", ["query", "key", "value"])
+def test_an_adapter_in_place_of_a_projection(part):
+    layer, x = nn.GroupLocalSelfAttention("p4", 3, 6, 3, 2, 3), torch.randn(2, 3, 4, 5, 6)
+    expected = layer(x)
+    setattr(layer, part, torch.nn.Sequential(getattr(layer, part)))
+    torch.testing.assert_close(layer(x), expected)
+    assert layer.double()(x.double()).dtype == torch.float64
+
+
 def test_an_average_of_models():
     network, x = make()
     average = torch.optim.swa_utils.AveragedModel(network)
@@ -229,6 +238,7 @@ def test_memory_formats_change_nothing(name, dataset):
     network, x = make(name, dataset)
     expected = network(x)
     network.to(memory_format=torch.channels_last)
+    assert all(p.is_contiguous() for p in network.parameters() if p.dim() == 5)
     torch.testing.assert_close(network(x.to(memory_format=torch.channels_last)), expected)
     assert network.to(torch.float64)(x.double()).dtype == torch.float64
 

@@ -106,6 +106,11 @@ def test_transformer_block_is_its_picture(in_channels):
     assert block.mlp[0].out_channels == 3
 
 
+def test_a_transformer_block_of_one_channel_has_a_hidden_one():
+    block = TransformerBlock(1, 1, nn.Identity(), "LayerNorm", "Swish", 0, 0.0)
+    assert block(torch.randn(2, 1, 4, 3, 3)).shape == (2, 1, 4, 3, 3)
+
+
 def test_unknown_norms_and_activations_are_refused():
     with pytest.raises(ValueError, match="norm_type 'InstanceNorm'; choose one of LayerNorm"):
         TransformerBlock(4, 4, nn.Identity(), "InstanceNorm", "Swish", 0, 0.0)

@@ -93,7 +93,7 @@ def test_second_derivatives():
     torch.testing.assert_close(got, torch.autograd.grad((slope * direction).sum(), x)[0])
 
 
-@pytest.mark.parametrize("backend", ["numba", "recompute"])
+@pytest.mark.parametrize("backend", ["triton", "numba", "recompute"])
 def test_a_backend_that_cannot_says_so(backend):
     layer, x = make("lift_local"), signal("lift_local")
     layer.backend = backend

@@ -114,6 +114,22 @@ def test_groups_by_their_names_elsewhere():
             lambda: nn.LiftConv("p4", 0, 2, 3),
             "in_channels must be a whole number of at least 1, got 0",
         ),
+        (
+            lambda: nn.LiftConv("p4", 1, 2, 4)(torch.zeros(1, 1, 1, 5)),
+            "LiftConv with kernel_size 4 takes sides of at least 2 pixels, got 1×5",
+        ),
+        (
+            lambda: nn.GroupConv("p8", 2, 2, 2),
+            "no weight of a 2×2 filter lies in the disc that p8 turns.* take kernel_size 3",
+        ),
+        (
+            lambda: nn.TransformerBlock(4, 4, nn.MaxPool(), "LayerNorm", "Swish", 0, 1.0),
+            r"value_dropout_rate must be in \[0, 1\), got 1.0",
+        ),
+        (
+            lambda: groups.get("p8").left_action_on_Rd(1, torch.tensor([2, 0])),
+            "element 1 of p8 .*: expected floating-point positions, got torch.int64",
+        ),
         (lambda: nn.Crop(-1), "crop_size must be at least 0, got -1"),
         (lambda: groups.get(4), "a group is a Group or its name, e.g. 'p4', got 4"),
         (

@@ -17,8 +17,6 @@ from g_selfatt.functional.tracing import is_compiled, is_traced
 
 def can_run(inputs: AttentionInputs) -> str | None:
     """The reason why the compiled kernels cannot run these inputs, or None if they can."""
-    if inputs.transformed:
-        return "torch.func and forward-mode differentiation need the equations: 'reference'"
     if is_traced(inputs.query) and not is_compiled():
         return "the model is being traced"
     if inputs.query.device.type != "cpu":
