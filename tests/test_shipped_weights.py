@@ -34,7 +34,7 @@ def test_what_is_shipped():
     }
 
 
-@pytest.mark.parametrize("name", ["z2sa", "p4sa"])
+@pytest.mark.parametrize("name", ["z2sa", "p4sa", "p4convnet"])
 def test_evaluating_them_prints_the_figure_of_the_results(name, capsys, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     path = f"--config.path={Path(next(p for p in SHIPPED if f'rotDigits-{name}-' in p)).parent}"
@@ -94,6 +94,13 @@ def test_the_networks_of_rotmnist_load(name, parameters):
     assert sum(p.numel() for p in model.parameters()) == parameters
     with torch.no_grad():
         assert model(torch.rand(2, 1, 28, 28)).isfinite().all()
+
+
+def test_the_network_of_cifar10_loads():
+    model = models.create_model("mz2convnet", "CIFAR10", pretrained=True).eval()
+    assert sum(p.numel() for p in model.parameters()) == 284_074
+    with torch.no_grad():
+        assert model(torch.rand(2, 3, 32, 32)).isfinite().all()
 
 
 def test_they_are_found_by_name_of_the_network():

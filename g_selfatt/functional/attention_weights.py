@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,12 +60,10 @@ def attention_weights(
             f"keys of the whole image need a positional_table of every offset, (|H|, d, "
             f"{', '.join(map(str, inputs.every_offset))}), got {tuple(positional_table.shape)}"
         )
-    off = torch.autocast(query.device.type, enabled=False) if autocasts(query.device.type) else None
-    with off or nullcontext():  # it would compute some of the scores in half precision
-        dtype = torch.promote_types(query.dtype, torch.float32)
+    dtype = torch.promote_types(query.dtype, torch.float32)
     embedding = None if group_embedding is None else group_embedding.to(dtype)
     device = query.device.type
-    off = torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
+    off: Any = torch.autocast(device, enabled=False) if autocasts(device) else nullcontext()
     with off:  # it would compute some of the scores in half precision
         return _summed_weights(
             query.to(dtype) * scale,

@@ -22,6 +22,7 @@ from g_selfatt.models.weights import (
 )
 
 DEFAULT_DATASET = "rotMNIST"
+FACTS = ("image_size", "in_channels", "num_classes")
 
 
 def create_model(
@@ -69,6 +70,8 @@ def create_model(
             raise ValueError(f"{name} are trained weights: give pretrained=True") from None
         raise
     info = _record(dataset, overrides)
+    if dataset is None:  # the record has them too, for networks that do not take all
+        overrides = {key: v for key, v in overrides.items() if entry.takes(key) or key not in FACTS}
     _check_taken(entry, overrides, entry.arguments_for(info))
     arguments = entry.arguments_for(info) | overrides
     model = entry.build(**arguments)
@@ -107,7 +110,7 @@ def _record(dataset: str | DatasetInfo | None, overrides: Mapping[str, Any]) -> 
     name = dataset.name if dataset else None
     facts: dict[str, Any] = {
         fact: overrides.get(fact, getattr(dataset, fact, 0) or None)  # 0: the reader tells
-        for fact in ("image_size", "in_channels", "num_classes")
+        for fact in FACTS
     }
     if missing := [fact for fact, value in facts.items() if value is None]:
         raise ValueError(f"dataset={name} needs {', '.join(missing)} too")

@@ -18,6 +18,7 @@ from g_selfatt.models.group_coatnet_presets import (
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
 from g_selfatt.models.stages import sides_of
+from g_selfatt.nn.checks import whole_numbers
 
 
 @register_model(
@@ -135,6 +136,9 @@ class GroupCoAtNet(HubModule):
         ):
             if side % 2 == 0:
                 raise ValueError(f"{name} must be odd, so that the size is kept, got {side}")
+        whole_numbers(expansion=expansion)
+        if min(blocks_per_stage, default=0) < 0:
+            raise ValueError(f"blocks_per_stage must be at least 0 each, got {stages[1]}")
         self.group = groups.get(group) if isinstance(group, str) else group
         norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
         activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)

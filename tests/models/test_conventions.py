@@ -65,6 +65,10 @@ def test_without_the_preset_of_a_data_set():
         logits, turned = model.double()(x), model(x.rot90(1, (2, 3)))
     assert logits.shape == (1, 5)
     assert (turned - logits).abs().max() < 1e-9 * logits.abs().max()
+    cnn = models.create_model("z2cnn", None, image_size=28, in_channels=1, num_classes=5)
+    assert cnn(torch.rand(2, 1, 28, 28)).shape == (2, 5)
+    with pytest.raises(ValueError, match="z2cnn is made for 28×28 grey images, those of none are"):
+        models.create_model("z2cnn", None, image_size=32, in_channels=1, num_classes=5)
     with pytest.raises(ValueError, match="dataset=folder needs image_size, in_channels too"):
         models.create_model("p4convnet", "folder", num_classes=2)
     with pytest.raises(ValueError, match="dataset=None needs in_channels, num_classes too"):

@@ -111,6 +111,14 @@ def test_mistakes_name_what_would_be_right():
         ValueError, match="kernel_size must be odd, so that the size is kept, got 4"
     ):
         make(kernel_size=4)
+    with pytest.raises(ValueError, match="expansion must be a whole number of at least 1, got 0"):
+        make(expansion=0)
+    with pytest.raises(
+        ValueError, match=r"blocks_per_stage must be at least 0 each, got \(-1, 1, 1\)"
+    ):
+        make(blocks_per_stage=(-1, 1, 1))
+    with pytest.raises(ValueError, match="image_size must be a side or .*, got -1"):
+        make(image_size=-1)
 
 
 @pytest.mark.parametrize(
