@@ -118,8 +118,11 @@ def equivariance(
         else:
             text = f"N({action}·f) − {action}·N(f)\n\nlargest entry:\n{size}"
             row[0].text(0.5, 0.5, text, ha="center", va="center", fontsize=FONT_SIZE)
-        for axis, title, drawn in zip(row[1:], columns, maps[0, channel], strict=True):
-            _draw_map(axis, drawn, f"{name}  {title}".strip(), colours)
+        row[1].set_ylabel(name, fontsize=FONT_SIZE)
+        for axis, drawn in zip(row[1:], maps[0, channel], strict=True):
+            _draw_map(axis, drawn, "", colours)
+    for axis, title in zip(axes[0, 1:], columns, strict=True):
+        axis.set_title(title, fontsize=FONT_SIZE)
     if of_difference is of_features:
         _add_bar(figure, axes[:, -1], "feature value")
     else:

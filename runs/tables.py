@@ -3,8 +3,8 @@
     python -m runs.tables
 
 A table is between `<!-- table: KIND PREFIX -->` and `<!-- end of table -->`: `summary` has a row
-for each recipe whose name begins with the prefix, `seeds` one for each run of them, and `peers` one
-for each network of `benchmarks.peers`.
+for each recipe whose name begins with the prefix, `seeds` one for each run of them, `weights` one for
+each of those that are shipped, and `peers` one for each network of `benchmarks.peers`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from g_selfatt import models
 from runs import results
 from training.errors import UserError
-from training.run_folder import write_atomic
+from training.run_folder import identity, write_atomic
 
 PAGES = ("README.md", "RESULTS.md")
 PEERS = {
@@ -118,10 +119,23 @@ def peers(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
         yield name, parameters, _accuracy(runs), str(len(runs)), _pace(runs), error
 
 
+def weights(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
+    """The shipped weights whose names begin with the prefix, the most accurate first."""
+    yield "test", "parameters", "recipe", "weights"
+    runs = [run for recipe in results.recipes() for run in results.read(recipe, folder)]
+    recipes = {json.dumps(identity(run["config"]), sort_keys=True): run["recipe"] for run in runs}
+    shipped = models.list_pretrained(f"{prefix}*")
+    for one in sorted(shipped, key=lambda one: one.test_accuracy, reverse=True):
+        recipe = recipes[json.dumps(identity(one.config), sort_keys=True)]
+        accuracy, parameters = f"{one.test_accuracy:.2%}", f"{one.parameters:,}"
+        yield accuracy, parameters, f"`{recipe}`", f"`{one.name}`"
+
+
 KINDS: dict[str, Callable[[str, Path], Iterable[Sequence[str]]]] = {
     "summary": summary,
     "seeds": seeds,
     "peers": peers,
+    "weights": weights,
 }
 
 
