@@ -52,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for one in runs:
             configuration(*one)  # a mistake is said before anything is trained
+        _refuse_same_names(options.recipes)
         todo = [one for one in runs if options.again or not _is_there(*one, options.results)]
         options.results.mkdir(parents=True, exist_ok=True)
     except ExpectedStop as stop:
@@ -109,15 +110,29 @@ def configuration(recipe: str, seed: int) -> ConfigDict:
     from training import settings
 
     name, _, argument = recipe.partition(":")
-    own = name.endswith(".py")
-    path = Path(name) if own else results.REPOSITORY / "runs" / f"{name}.py"
+    own, home = name.endswith(".py"), results.REPOSITORY / "runs"
+    path = Path(name) if own else home / f"{name}.py"
     if not path.exists():
         near = difflib.get_close_matches(name, results.recipes(), n=1) or results.recipes()
         raise ConfigError(f"{name}: no such recipe; did you mean {', '.join(near)}?")
     file = f"{path}:{argument}" if argument else str(path)
+    if own and path.stem in results.recipes() and path.resolve().parent != home:
+        raise ConfigError(f"{name}: there is a recipe of that name in runs/; rename the file")
     config = settings.resolve(command_line.parse([f"--config={file}", f"--config.seed={seed}"]))
+    for key in ("path", "smoke"):
+        if config[key]:
+            raise ConfigError(f"{key}: a sweep chooses it, got {config[key]!r} in {recipe}")
     settings.check(config)
     return config
+
+
+def _refuse_same_names(recipes: Sequence[str]) -> None:
+    """ConfigError where the figures of two recipes would be one file."""
+    names: dict[Path, str] = {}
+    for recipe in recipes:
+        other = names.setdefault(results.path_of(recipe, 0), recipe)
+        if other != recipe:
+            raise ConfigError(f"{recipe} and {other} have one name; rename one of the files")
 
 
 def run(recipe: str, seed: int, again: bool, folder: Path) -> tuple[int, str]:

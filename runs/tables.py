@@ -3,8 +3,8 @@
     python -m runs.tables
 
 A table is between `<!-- table: KIND PREFIX -->` and `<!-- end of table -->`: `summary` has a row
-for each recipe whose name begins with the prefix, `seeds` one for each run of them, `weights` one for
-each of those that are shipped, and `peers` one for each network of `benchmarks.peers`.
+for each recipe whose name begins with the prefix, `seeds` one for each run of them, `weights` one
+for each of those that are shipped, and `peers` one for each network of `benchmarks.peers`.
 """
 
 from __future__ import annotations

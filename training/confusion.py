@@ -10,6 +10,7 @@ from torch import Tensor
 from training.run_folder import printable, write_atomic
 
 _WITH_NUMBERS = 30  # classes up to which every cell has its number
+_WITH_NAMES = 200  # classes up to which they are named; more would take gigabytes
 _LONGEST = 24  # characters of a class name
 
 
@@ -30,7 +31,7 @@ def draw(path: Path, title: str, confusion: Tensor, classes: Sequence[str]) -> N
     images = confusion.sum(dim=1)
     shares = (confusion / images.clamp_min(1)[:, None]).numpy()
     names = [_short(name) for name in classes]
-    side = 3.6 + max(0.19, 0.6 - 0.02 * len(names)) * len(names)  # inches
+    side = 3.6 + max(0.19, 0.6 - 0.02 * len(names)) * min(len(names), _WITH_NAMES)  # inches
     figure = Figure(figsize=(side + 1, side), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -43,9 +44,11 @@ def draw(path: Path, title: str, confusion: Tensor, classes: Sequence[str]) -> N
         im_kw={"vmin": 0, "vmax": 1},
         text_kw={"fontsize": 8},
     )
-    axes.set_yticklabels(
-        [f"{name} ({count})" for name, count in zip(names, images.tolist(), strict=True)]
-    )
+    if len(names) > _WITH_NAMES:
+        axes.set(xticks=[], yticks=[])
+    else:
+        counts = zip(names, images.tolist(), strict=True)
+        axes.set_yticklabels([f"{name} ({count})" for name, count in counts])
     axes.tick_params(labelsize=9 if len(names) <= _WITH_NUMBERS else 7)
     axes.set(xlabel="answer", ylabel="class (test images)")
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):

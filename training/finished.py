@@ -6,10 +6,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from g_selfatt.datasets import DatasetInfo
 from g_selfatt.models import WEIGHTS, Weights, list_weights, read_metadata
 from training import pretrained
 from training.checkpointing import load_final, save_state
-from training.errors import ConfigError
+from training.errors import ConfigError, UserError
 from training.evaluation import Score
 from training.run_folder import FINAL, STATE, differences, identity
 from training.schedulers import EXTENDABLE
@@ -69,6 +70,16 @@ def report(run: Weights) -> str:
         f"to train it again: --config.repeat=True; to evaluate it: --config.pretrained=True "
         f"--config.path={run.path.parent}; {more}"
     )
+
+
+def refuse_other_images(run: Weights, info: DatasetInfo) -> None:
+    """UserError where a finished run was trained on other images than there are now."""
+    there = run.metadata["data"]
+    if info.fingerprint and not there.endswith(info.fingerprint):
+        raise UserError(
+            f"{run.path.parent} is finished, but was trained on other images ({there}) than there "
+            f"are now ({info.fingerprint}): --config.repeat=True trains on these"
+        )
 
 
 def shorter_run(config: ConfigDict) -> Weights | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from g_selfatt import models
+from g_selfatt import datasets, models
+from g_selfatt.datasets.splits import FolderSplit
 from training import distributed, finished, pretrained
 from training.allocator import keep_freed_memory
 from training.checkpointing import close_states
@@ -35,16 +36,38 @@ def run(config: ConfigDict) -> dict[str, Any]:
         weights = distributed.on_first(lambda: _find_weights(config))
         if config.smoke:
             few = max(SMOKE_IMAGES, distributed.size())
-            config = ConfigDict({**config, "batch_size": few, "epochs": 1, "num_workers": 0})
+            least = {
+                "batch_size": few,
+                "epochs": 1,
+                "num_workers": 0,
+                "path": "",
+                "wandb": "disabled",
+            }
+            config = ConfigDict({**config, **least})
             with tempfile.TemporaryDirectory(prefix="g_selfatt-smoke-") as folder:
                 config.save_dir = folder
                 return _run(config, Experiment(config, weights, device))
         distributed.refuse_uneven(config.batch_size)
-        if run := distributed.on_first(lambda: finished.find(config, weights)):
+        run = distributed.on_first(lambda: finished.find(config, weights))
+        located = datasets.INFO[config.dataset].located
+        if run and not located:
             say(finished.report(run))
             return run.results
         shorter = distributed.on_first(lambda: finished.shorter_run(config))
-        return _run(config, Experiment(config, weights, device), shorter)
+        experiment = Experiment(config, weights, device)
+        if run:  # the images of a folder can be others now
+            finished.refuse_other_images(run, experiment.splits.info)
+            say(finished.report(run))
+            return run.results
+        if located and config.train:
+            distributed.on_first(lambda: _check_test_images(experiment))
+        return _run(config, experiment, shorter)
+
+
+def _check_test_images(experiment: Experiment) -> None:
+    """One that cannot be read must not be found after the last epoch."""
+    if isinstance(experiment.splits.test, FolderSplit):
+        experiment.splits.test.check()
 
 
 def _find_weights(config: ConfigDict) -> Path | None:

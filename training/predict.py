@@ -20,6 +20,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from g_selfatt.datasets.errors import one_line
+from g_selfatt.datasets.image_files import SUFFIXES
 from training.attention_pictures import draw, picture_names, refuse_without_attention
 from training.errors import UserError
 from training.prediction import Prediction, find_files, load_network, predict_batches
@@ -74,7 +75,10 @@ def _predict(options: argparse.Namespace) -> int:
     network = load_network(options.weights)
     if options.attention:
         refuse_without_attention(network)
+        _refuse_inside(options.attention, options.images)
         options.attention.mkdir(parents=True, exist_ok=True)
+    if options.csv and options.csv.suffix.lower() in SUFFIXES:
+        raise UserError(f"--csv: {options.csv} is the name of an image; a table is written there")
     files = list(dict.fromkeys(find_files(options.images)))
     names = picture_names(files)
     code = 0
@@ -96,6 +100,13 @@ def _predict(options: argparse.Namespace) -> int:
                 pictures = {one.file: options.attention / names[one.file] for one in batch}
                 draw(network, x, pictures)
     return code
+
+
+def _refuse_inside(pictures: Path, images: Sequence[str]) -> None:
+    """UserError where the next time the pictures would be among the images."""
+    for path in map(Path, images):
+        if path.is_dir() and pictures.resolve().is_relative_to(path.resolve()):
+            raise UserError(f"--attention: {pictures} is inside {path}: give a folder elsewhere")
 
 
 def _import(path: Path) -> None:

@@ -29,6 +29,8 @@ from training.lock import hold
 STATE, PREVIOUS_STATE, FINAL = "state.pt", "state.previous.pt", "final.pt"
 CONFIG = "config.json"
 METRICS, CURVES, CONFUSION = "metrics.jsonl", "curves.png", "confusion.png"
+_AFTER_CONFIG = (METRICS, CURVES, CONFUSION, FINAL)  # what a run writes when its CONFIG is there
+_WRITTEN = (CONFIG, STATE, WEIGHTS, *_AFTER_CONFIG)
 
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
 NOT_IDENTITY = {
@@ -123,8 +125,9 @@ def claimed(config: ConfigDict, suffix: str = "") -> Iterator[Path]:
             key = "path" if config.path else "save_dir"
             raise UserError(f"{key}: cannot make {folder}: {error.strerror}") from error
         with hold(folder):
-            for half in folder.glob(".*.part"):  # written by a process that was killed meanwhile
-                half.unlink()
+            for name in _WRITTEN:  # by a process that was killed meanwhile
+                for half in folder.glob(f".{name}.*.part"):
+                    half.unlink()
             if claim(config, suffix) == folder:  # and not finished by who held it until now
                 yield folder
                 return
@@ -143,8 +146,8 @@ def claim(config: ConfigDict, suffix: str = "") -> Path:
         that of a run that was killed at its very end, and is given.
 
     Raises:
-        ConfigError: `path` holds an unfinished run of another configuration, or a config.json that
-            no run wrote.
+        ConfigError: `path` holds an unfinished run of another configuration, or files of a run's
+            names that no run wrote.
     """
     wanted = Path(config.path or Path(config.save_dir, run_name(config) + suffix))
     if wanted.name in ("", ".."):
@@ -158,11 +161,16 @@ def claim(config: ConfigDict, suffix: str = "") -> Path:
 
 
 def _protect(folder: Path, config: ConfigDict) -> None:
-    """ConfigError where the folder's config.json is another run's, unfinished, or a stranger's."""
+    """ConfigError where the folder holds another run, unfinished, or files of a stranger's."""
     try:
         there = json.loads((folder / CONFIG).read_text())
         ours = isinstance(there["model"], str) and isinstance(there["dataset"], str)
     except (FileNotFoundError, NotADirectoryError):
+        if strange := [name for name in _AFTER_CONFIG if (folder / name).exists()]:
+            raise ConfigError(
+                f"path: {folder} has a {' and a '.join(strange)}, but no {CONFIG} of a run; give "
+                "another path, or move them"
+            ) from None
         return
     except (ValueError, TypeError, LookupError, RecursionError):
         ours = False

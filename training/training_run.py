@@ -206,7 +206,7 @@ class TrainingRun:
             "skipped_steps": sum(row["skipped_steps"] for row in trainer.history),
         }
         distributed.on_first(lambda: self._write(results, score))
-        kept = self.folder if self.config.path or not self.config.smoke else None
+        kept = None if self.config.smoke else self.folder
         say(summary(experiment, results, score, kept))
         return results
 

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from g_selfatt.datasets.splits import Source, Split
 
 logger = logging.getLogger(__name__)
-LIKE_SPLITS = {"train", "training", "valid", "val", "validation", "test", "testing"}  # in any case
+LIKE_SPLIT = re.compile(
+    r"(?i)(?<![a-z])(?:train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)(?![a-z])"
+)
 SPLITS = {"train": ("train",), "validation": ("valid", "val", "validation"), "test": ("test",)}
 SHARES = (0.70, 0.15, 0.15)  # train, validation, test, where DIR has class folders only
 SEED = 0  # of the split: the same files are divided in the same way every time
@@ -110,7 +113,7 @@ def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
     }
     if homes["train"] is None:
         classes = _classes(root)
-        if all(name.lower() in LIKE_SPLITS for name in classes):
+        if len({word[:2].lower() for name in classes for word in LIKE_SPLIT.findall(name)}) > 1:
             raise DataError(
                 f"{root} has the folders {', '.join(classes)}, which look like splits: call them "
                 "train, valid and test, or put the folders of the classes there"
@@ -118,7 +121,10 @@ def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
         files = list_images(root, classes)
         return classes, dict(zip(SPLITS, _divide(files, SHARES, root, classes), strict=True))
     if homes["test"] is None:
-        raise DataError(f"{root} has a folder train, but no folder test beside it")
+        raise DataError(
+            f"{root} has a folder train, but no folder test beside it; a class of that name needs "
+            "another one"
+        )
     classes = _classes(homes["train"])
     parts = {}
     for split, home in homes.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from g_selfatt.datasets.errors import DataError, one_line
 
@@ -32,14 +32,27 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
         OSError: a file that is missing or no image.
     """
     import numpy as np
-    from PIL import ExifTags, ImageOps
+    from PIL import ImageOps
 
     with open_image(path) as image:
-        # Not ImageOps.exif_transpose, which writes the EXIF again and fails where it is odd.
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        image.load()  # first: Pillow turns TIFFs itself when it loads them
+        turn = _turn(image)
         image = image if turn is None else image.transpose(turn)
         image = _opaque(image).convert("L" if channels == 1 else "RGB")
         return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
+
+
+def _turn(image: Image.Image) -> Any:
+    """How EXIF says that an image is to be turned, as PIL's Transpose; None for not at all.
+
+    Not ImageOps.exif_transpose, which writes the EXIF again and fails where it is odd.
+    """
+    from PIL import ExifTags
+
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # damaged EXIF raises anything, and the picture is good
+        return None
 
 
 def read_colour(path: str) -> Image.Image:

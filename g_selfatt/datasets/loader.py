@@ -123,7 +123,7 @@ class FolderLoader(Loader):
             # Its own generator: the workers' seeds must not advance that of the network's dropout.
             generator=torch.Generator(),
         )
-        for batch in reader:
+        for batch in _alive(reader):
             if isinstance(batch, DataError):
                 raise batch
             images, labels = batch
@@ -131,6 +131,24 @@ class FolderLoader(Loader):
                 images.to(self.device, non_blocking=True),
                 labels.to(self.device, non_blocking=True),
             )
+
+
+def _alive(reader: DataLoader) -> Iterator[list[Tensor] | DataError]:
+    """The batches; DataError where a process that reads them was killed."""
+    batches = iter(reader)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise DataError(
+                "a process that reads images was killed: it takes more memory, more /dev/shm, or "
+                "fewer --config.num_workers"
+            ) from error
+        yield batch
 
 
 class _Batches:

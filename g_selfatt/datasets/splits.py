@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -149,6 +150,20 @@ class FolderSplit:
         if image.shape != self.shape:
             raise DataError(f"{path} has shape {image.shape}, expected {self.shape}: replace it")
         return torch.from_numpy(image).permute(2, 0, 1).contiguous(), label
+
+    def check(self) -> None:
+        """Read every image once.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+
+        def read(index: int) -> None:
+            self[index]
+
+        with ThreadPoolExecutor() as pool:
+            for _ in pool.map(read, range(len(self))):
+                pass
 
     def head(self, count: int | None) -> FolderSplit:
         """Return the first ``count`` images; all of them for None."""

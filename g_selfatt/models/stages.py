@@ -80,13 +80,13 @@ def sides_of(image_size: int | Sequence[int]) -> tuple[int, ...]:
     """Height and width in pixels, of a side or of both.
 
     Raises:
-        ValueError: neither a number nor two, or one below 1.
+        ValueError: neither a number nor two, or one below 0, which stands for unknown.
     """
     if isinstance(image_size, Sequence):
         sides = tuple(image_size)
     else:
         sides = (index(image_size), index(image_size))
-    if len(sides) != 2 or min(sides) < 1:
+    if len(sides) != 2 or min(sides) < 0:
         raise ValueError(f"image_size must be a side or (height, width), got {image_size}")
     return sides
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from scipy import ndimage
 from g_selfatt import datasets
 from g_selfatt.datasets import TensorSplit, make_loader
 from g_selfatt.datasets.augment import Mirrors, QuarterTurns, Shifts, Turns
+from g_selfatt.datasets.splits import FolderSplit
 
 INFO = datasets.INFO["CIFAR10"]
 
@@ -127,6 +130,20 @@ def test_augmented_batches_are_the_transformed_images(split):
 def test_impossible_values_are_refused(split, options, message):
     with pytest.raises(ValueError, match=message):
         make_loader(split, INFO, **({"batch_size": 4, "device": "cpu", "shuffle": True} | options))
+
+
+def read_or_die(path):
+    if path == "3":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return np.zeros((4, 4, 1), np.uint8)
+
+
+def test_a_reading_process_that_is_killed_is_a_mistake_of_the_data():
+    info = dataclasses.replace(datasets.INFO["rotDigits"], image_size=4)
+    folder = FolderSplit([(str(n), 0) for n in range(8)], read_or_die, (4, 4, 1))
+    loader = make_loader(folder, info, 2, device="cpu", shuffle=False, num_workers=1)
+    with pytest.raises(datasets.DataError, match="was killed: .*fewer --config.num_workers"):
+        list(loader)
 
 
 @pytest.fixture

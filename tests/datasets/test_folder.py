@@ -119,6 +119,11 @@ def test_files_that_do_not_fit_in_memory_are_read_when_asked_for(tmp_path, monke
         assert torch.equal(x, x_lazy) and torch.equal(y, y_lazy)
 
 
+def test_classes_whose_names_only_contain_such_words(tmp_path):
+    home = make(tmp_path / "d", ("test", "trainer", "valley"))
+    assert datasets.load("folder", home, image_size=16).info.num_classes == 3
+
+
 @pytest.mark.parametrize("counts", [(30, 25, 5), (9, 5, 20), (5, 5, 5), (18, 5, 5)])
 def test_every_part_has_an_image_of_every_class(tmp_path, counts):
     for name, count in zip(COLOURS, counts, strict=True):
@@ -181,6 +186,10 @@ def kaggle(home):
     make(home / "Training", count=9), make(home / "Test", count=9)
 
 
+def sets(home):
+    make(home / "training_set", count=9), make(home / "test_set", count=9)
+
+
 def few(home):
     make(home, count=4)
 
@@ -200,7 +209,8 @@ def nothing(home):
         (broken_file, ("003.png cannot be read", "replace it")),
         (sixteen_bits, ("003.png cannot be read", "expected 8 bits a channel")),
         (other_classes, ("test has the classes blue, red", "train has blue, green, red")),
-        (no_test, ("has a folder train, but no folder test",)),
+        (no_test, ("has a folder train, but no folder test", "a class of that name needs another")),
+        (sets, ("has the folders test_set, training_set, which look like splits",)),
         (few, ("blue (4), green (4), red (4)", "at least 5")),
         (kaggle, ("has the folders Test, Training, which look like splits: call them train",)),
         (one_class, ("1 class folder, expected at least 2",)),
@@ -216,15 +226,23 @@ def test_what_cannot_be_a_data_set_is_refused_in_one_line(tmp_path, make_folder,
     assert "\n" not in message and all(word in message for word in words), message
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_stand_as_their_camera_says(orientation, tmp_path, rng):
+def test_photos_stand_as_their_camera_says(orientation, suffix, tmp_path, rng):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    file = tmp_path / "photo.png"
-    Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).save(file, exif=exif)
-    with Image.open(file) as image:
+    photo = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    photo.save(tmp_path / f"photo.{suffix}", exif=exif)
+    photo.save(tmp_path / "photo.png", exif=exif)
+    with Image.open(tmp_path / "photo.png") as image:
         upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    np.testing.assert_array_equal(image_files.read_image(str(file), 6, 3), upright)
+    pixels = image_files.read_image(str(tmp_path / f"photo.{suffix}"), 6, 3)
+    np.testing.assert_array_equal(pixels, upright)
+
+
+def test_a_photo_whose_exif_is_cut_off(tmp_path):
+    Image.new("L", (6, 6), 9).save(tmp_path / "photo.png", exif=b"Exif\0\0II*\0")
+    assert (image_files.read_image(str(tmp_path / "photo.png"), 6, 1) == 9).all()
 
 
 def test_a_photo_with_odd_exif(tmp_path):

@@ -128,6 +128,18 @@ def test_mistakes_are_one_line(small, capsys):
     assert capsys.readouterr().err == "smal: no such recipe; did you mean small?\n"
     assert sweep.main(["small", "smal", "--again"]) == 2  # and small is not trained
     assert capsys.readouterr().err == "smal: no such recipe; did you mean small?\n"
+    mine, yours = small / "mine" / "same.py", small / "yours" / "same.py"
+    for file in (mine, yours, small / "mine" / "small.py"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(RECIPE.format(folder="saved"))
+    assert sweep.main([str(mine), str(yours)]) == 2
+    assert "have one name; rename one" in capsys.readouterr().err
+    assert sweep.main([str(small / "mine" / "small.py")]) == 2
+    assert "there is a recipe of that name in runs/" in capsys.readouterr().err
+    for line in ('path = "there"', "smoke = True"):
+        mine.write_text(RECIPE.format(folder="saved").replace("epochs = 1", line))
+        assert sweep.main([str(mine)]) == 2
+        assert f"{line.split()[0]}: a sweep chooses it" in capsys.readouterr().err
     (small / "file").touch()
     assert sweep.main(["small", "--results", str(small / "file" / "results")]) == 2
     assert capsys.readouterr().err.startswith(f"--results: {small / 'file'}")

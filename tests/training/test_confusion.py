@@ -66,6 +66,13 @@ def test_every_class_has_its_row_in_the_picture(tmp_path, classes, rows):
     assert drawn.sum() >= 7 * classes  # pixels high, as the letters of the names
 
 
+def test_a_thousand_classes_are_a_picture_of_bounded_size(tmp_path):
+    names = [str(n) for n in range(1000)]
+    confusion.draw(tmp_path / "picture.png", "a run", torch.eye(1000, dtype=torch.int64), names)
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert max(picture.size) < 4500
+
+
 def test_a_class_without_images_is_drawn(tmp_path):
     confusion.draw(tmp_path / "picture.png", "a run", torch.zeros(3, 3, dtype=torch.int64), "abc")
     assert (tmp_path / "picture.png").exists()

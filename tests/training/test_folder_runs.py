@@ -1,10 +1,13 @@
 """Training on a folder of images: its classes go into the weights, two folders never mix."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from PIL import Image
 
 from g_selfatt import datasets
+from g_selfatt.datasets import folder as folder_images
 from g_selfatt.models import WEIGHTS, Weights, load_model
 from training import training_run
 from training.errors import UserError
@@ -52,6 +55,28 @@ def test_a_run_does_not_go_on_with_other_images(make_folder, run, monkeypatch, t
     folder.rename(elsewhere)
     monkeypatch.chdir(elsewhere.parent)  # the same words name a folder of the same images
     assert run(*call)["epochs"] == 2
+
+
+def test_a_finished_run_is_not_taken_for_one_of_other_images(make_folder, run):
+    folder = make_folder("slides")
+    first = run(*overrides(folder))
+    assert run(*overrides(folder))["test_correct"] == first["test_correct"]  # finished already
+    (folder / "cell" / "extra.png").write_bytes((folder / "cell" / "1.png").read_bytes())
+    with pytest.raises(UserError, match="is finished, but was trained on other images .*repeat"):
+        run(*overrides(folder))
+    assert run(*overrides(folder), "repeat=True")["test_images"] == 4
+
+
+def test_a_test_image_that_cannot_be_read_is_found_before_the_first_epoch(
+    make_folder, run, monkeypatch
+):
+    folder = make_folder("slides")
+    monkeypatch.setattr(folder_images, "MEMORY", 0)
+    test = datasets.load("folder", folder, limit=None, image_size=16).test
+    Path(test.samples[-1][0]).write_bytes(b"half")
+    with pytest.raises(UserError, match="cannot be read .*: replace it$"):
+        run(*overrides(folder))
+    assert not (folder.parent / "saved").exists()
 
 
 def test_a_finished_run_is_not_extended_with_other_images(make_folder, run):

@@ -227,9 +227,9 @@ def test_the_paper_protocol_picks_on_the_test_images_and_says_so(run, caplog, ca
 
 
 def test_a_smoke_run_takes_one_step_and_leaves_nothing(run, tmp_path, capsys):
-    results = run("smoke=True", "epochs=50")
+    results = run("smoke=True", "epochs=50", f"path={tmp_path / 'mine'}")
     assert (results["epochs"], results["test_images"]) == (1, 2)
-    assert not (tmp_path / "saved").exists()
+    assert not (tmp_path / "saved").exists() and not (tmp_path / "mine").exists()
     assert "nothing is kept" in capsys.readouterr().out
 
 

@@ -145,6 +145,20 @@ def test_a_number_of_classes_below_one_is_refused(monkeypatch, capsys):
     assert capsys.readouterr().err == "--top: got 0, expected at least 1\n"
 
 
+def test_a_table_is_not_written_over_an_image(monkeypatch, capsys, tmp_path):
+    Image.new("L", (12, 12)).save(tmp_path / "one.png")
+    before = (tmp_path / "one.png").read_bytes()
+    assert command(monkeypatch, SHIPPED, tmp_path / "one.png", "--csv", tmp_path / "one.png") == 2
+    assert "one.png is the name of an image" in capsys.readouterr().err
+    assert (tmp_path / "one.png").read_bytes() == before
+
+
+def test_pictures_do_not_go_among_the_images(monkeypatch, capsys, tmp_path):
+    Image.new("L", (12, 12)).save(tmp_path / "one.png")
+    assert command(monkeypatch, SHIPPED, tmp_path, "--attention", tmp_path / "looks") == 2
+    assert "looks is inside" in capsys.readouterr().err and not (tmp_path / "looks").exists()
+
+
 def test_a_damaged_run_folder_is_one_line(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"12345678")
     with pytest.raises(UserError, match="not a readable safetensors file"):

@@ -10,7 +10,16 @@ import pytest
 
 from training import command_line, settings
 from training.errors import ConfigError
-from training.run_folder import CONFIG, STATE, WEIGHTS, claim, identity, run_name, write_atomic
+from training.run_folder import (
+    CONFIG,
+    STATE,
+    WEIGHTS,
+    claim,
+    claimed,
+    identity,
+    run_name,
+    write_atomic,
+)
 
 
 def config(*overrides):
@@ -85,6 +94,21 @@ def test_a_path_replaces_the_name_and_protects_what_it_holds(tmp_path):
     (tmp_path / "mine" / CONFIG).write_text(json.dumps(config("lr=0.5").to_dict()))
     with pytest.raises(ConfigError, match=r"another configuration \(lr is 0.5 there and 0.004 her"):
         claim(given)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "final.pt"])
+def test_a_path_with_files_of_a_stranger_s_is_refused(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match=f"path: .* has a {name}, but no config.json of a run"):
+        claim(config(f"path={tmp_path}"))
+
+
+def test_only_halves_of_a_run_s_own_files_are_removed(tmp_path):
+    (tmp_path / ".film.mp4.part").touch()
+    (tmp_path / f".{STATE}.123.part").touch()
+    with claimed(config(f"path={tmp_path}")) as folder:
+        left = {file.name for file in folder.glob(".*")}
+    assert left == {".film.mp4.part"}
 
 
 def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch):
