@@ -1,6 +1,7 @@
 """The notebooks of demo/ run, and what they show is asserted in them."""
 
 import json
+import re
 import subprocess
 import sys
 from operator import attrgetter
@@ -50,6 +51,17 @@ def code_cells(path):
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
 
 
+def without_numbers(line):
+    return " ".join(re.sub(r"[-+]?[\d.]+(e[-+]\d+)?", "#", line).split())
+
+
+def printed(path):
+    """The lines that the cells of a notebook printed when it was saved."""
+    outputs = [output for cell in code_cells(path) for output in cell.outputs]
+    text = "".join(output.text for output in outputs if output.get("name") == "stdout")
+    return {without_numbers(line) for line in text.splitlines()}
+
+
 def test_all_notebooks_are_there():
     assert {path.stem for path in NOTEBOOKS} == NAMES
 
@@ -59,6 +71,8 @@ def test_notebook_runs_from_its_folder(path, server, tmp_path):
     log = tmp_path / "log.txt"
     print(json.dumps([str(path), str(path.parent), str(log)]), file=server.stdin, flush=True)
     assert server.stdout.readline() == "0\n", log.read_text()
+    # What is saved was printed by this code, whatever the numbers of another machine.
+    assert printed(path) <= {without_numbers(line) for line in log.read_text().splitlines()}
 
 
 def test_notebook_runs_in_jupyter_from_the_root_of_the_repository(tmp_path, monkeypatch):
