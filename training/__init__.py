@@ -27,6 +27,7 @@ def run(config: ConfigDict) -> dict:
     """
     from g_selfatt.datasets import DataError
     from training import job, settings
+    from training.allocator import is_out_of_memory
 
     try:
         with RaiseOnTermination():
@@ -39,6 +40,13 @@ def run(config: ConfigDict) -> dict:
     except OSError as error:  # a full disk, a folder without permission, a name too long, ...
         file = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{file}{error.strerror or error}") from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "out of memory: take a smaller --config.batch_size, or smaller images; what was trained "
+            "is kept"
+        ) from error
 
 
 def __getattr__(name: str) -> Any:

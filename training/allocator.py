@@ -1,4 +1,7 @@
-"""Freed memory stays with the process: a training step asks for what the last one freed."""
+"""Memory: what is freed stays with the process, and what its end looks like.
+
+A training step asks for what the last one freed.
+"""
 
 import ctypes
 
@@ -23,3 +26,9 @@ def keep_freed_memory() -> bool:
         return False
     kept = set_option(MMAP_THRESHOLD, LARGEST_KEPT)
     return bool(kept and set_option(TRIM_THRESHOLD, 2 * LARGEST_KEPT))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that there is no more memory, on a CPU or a GPU."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)  # torch on a CPU
