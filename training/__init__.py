@@ -44,8 +44,8 @@ def run(config: ConfigDict) -> dict:
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            "out of memory: take a smaller --config.batch_size, or smaller images; what was trained "
-            "is kept"
+            "out of memory: take a smaller --config.batch_size, or smaller images; what was "
+            "trained is kept"
         ) from error
 
 
