@@ -83,11 +83,11 @@ def processes(device: torch.device) -> Iterator[None]:
     Raises:
         LostProcess: another process ended without a word.
     """
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
     if started_together() == 1 or dist.is_initialized():  # the caller's own group, then
         yield
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     # gloo beside NCCL: what the processes agree on between steps need not wait for the GPUs
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store, number, count = next(dist.rendezvous("env://"))

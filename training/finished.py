@@ -34,17 +34,19 @@ def find(config: ConfigDict, initial_weights: Path | None) -> Weights | None:
     if config.repeat or not config.train:
         return None
     if config.path:
-        folder = Path(config.path)
-        if not (folder / WEIGHTS).exists() or (folder / STATE).exists():
-            return None
-        run = pretrained.read(folder)
-        differing = differences(run.config, config)
-        if differing and not config.extend:
-            raise ConfigError(
-                f"path: {folder} holds a finished run of another configuration ({differing}); "
-                "give another path"
-            )
-        return None if differing else run
+        folder, number = Path(config.path), 1
+        while (folder / WEIGHTS).exists() and not (folder / STATE).exists():
+            run = pretrained.read(folder)
+            if not (differing := differences(run.config, config)):
+                return run
+            if not config.extend:
+                raise ConfigError(
+                    f"path: {folder} holds a finished run of another configuration ({differing}); "
+                    "give another path"
+                )
+            number += 1  # the extension is in a folder beside it
+            folder = folder.with_name(f"{Path(config.path).name}-{number}")
+        return None
     source = read_metadata(initial_weights)["sha256"] if initial_weights else ""
     for run in pretrained.finished_runs(config):
         started_from = run.metadata.get("initial_weights", "")

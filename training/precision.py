@@ -1,6 +1,7 @@
 """In which precision a network is trained: the trainer's business, never the network's."""
 
 import logging
+import warnings
 from contextlib import AbstractContextManager
 
 import torch
@@ -46,6 +47,8 @@ class Precision:
         self.skipped = 0
         self._device_type = device.type
         self._scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
+        if self.scales_loss:  # where the first step is left out, which is counted
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
 
     @property
     def scales_loss(self) -> bool:

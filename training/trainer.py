@@ -228,7 +228,8 @@ class Trainer:
     def _between(self, failure: DataError | None) -> None:
         """Between two batches: save or stop, where the clock, a signal or a failure asks for it."""
         due = time.monotonic() - self._saved_at >= self._save_every
-        request = _FAILED if failure else self._signals.received or (_SAVE if due else _GO_ON)
+        asked = _FAILED if failure else _SAVE if due else _GO_ON
+        request = self._signals.received or asked  # a signal can be what killed a reader
         request = distributed.agree(request)
         if request == _GO_ON:
             return

@@ -149,6 +149,8 @@ class TrainingRun:
 
     def _where(self) -> str:
         epochs, steps = self._kept()
+        if epochs == self.config.epochs:
+            return "the test images"
         step = f"step {steps + 1} of " if steps else ""
         return f"{step}epoch {epochs + 1} of {self.config.epochs}"
 

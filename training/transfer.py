@@ -12,7 +12,7 @@ from g_selfatt.datasets.errors import one_line
 from g_selfatt.models.weights import FREE_ARGUMENTS
 from training import pretrained
 from training.errors import ConfigError, WeightsError
-from training.keys_taken import network_keys
+from training.keys_taken import network_keys, own_keys
 from training.run_folder import NOT_IDENTITY
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,12 @@ def of_weights(config: ConfigDict) -> ConfigDict:
     pretrained.refuse_contradiction(config, {**KEYS, **keys}, fixed, weights.name)
     given = {name: config[name] for name in free if config.get(name) is not None}
     folder = str(weights.path.resolve().parent)
-    return ConfigDict({**config, **values, **given, "weights": folder})
+    completed = {**config, **values, **given, "weights": folder}
+    before, after = own_keys(config), own_keys(completed)
+    for name in before.keys() - after.keys():  # of the network that nobody asked for
+        if completed.get(name) == before[name].default:
+            completed.pop(name, None)
+    return ConfigDict(completed)
 
 
 def start(path: Path, model: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from training.prediction import load_network
 
 ANGLES = tuple(range(0, 360, 15))  # of a curve, in degrees
 OF_DIGITS = ("rotMNIST", "rotDigits", "uprightDigits", "MNIST", "uprightMNIST")
+_ONE_FORWARD = threading.Lock()  # hooks keep what goes through a network that all requests share
 DIGIT_SHARE = 0.7  # of the side of an image that a digit takes
 
 
@@ -104,7 +106,8 @@ def _every_degree() -> Tensor:
 @torch.no_grad()
 def answer(network: nn.Module, pixels: Tensor) -> Tensor:
     """Probabilities of the classes, ``(images, classes)``, for pixels in [0, 1]."""
-    return network(_normalize(network, pixels)).softmax(dim=1)
+    with _ONE_FORWARD:
+        return network(_normalize(network, pixels)).softmax(dim=1)
 
 
 def warm_up() -> None:
@@ -132,11 +135,12 @@ def attention_at(network: nn.Module, pixels: Tensor, layer: str, pixel: tuple[in
     module = network.get_submodule(layer)
     assert isinstance(module, SelfAttention)
     inputs: list[Tensor] = []
-    handle = module.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    try:
-        network(_normalize(network, pixels))
-    finally:
-        handle.remove()
+    with _ONE_FORWARD:
+        handle = module.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+        try:
+            network(_normalize(network, pixels))
+        finally:
+            handle.remove()
     size, reach = inputs[0].shape[-2:], module.neighbourhood.reach
     row, column = (
         min(int((i + 0.5) * n / side), n - 1)
@@ -166,4 +170,5 @@ def attention_layers(network: nn.Module) -> dict[str, str]:
 def features(network: nn.Module, pixels: Tensor, layer: str) -> Tensor:
     """The maps after a layer of `attention_layers`, ``(C, |H|, H, W)``."""
     module = network.get_submodule(layer)
-    return UpTo(network, module)(_normalize(network, pixels))[0]
+    with _ONE_FORWARD:
+        return UpTo(network, module)(_normalize(network, pixels))[0]

@@ -16,6 +16,7 @@ from torch import nn
 from demo.app import answers, drawing
 from demo.pictures import element_names
 from g_selfatt.datasets.errors import one_line
+from g_selfatt.datasets.image_files import read_upright
 from training.errors import UserError
 
 EXAMPLE = Path(__file__).parents[1] / "digit.png"
@@ -39,8 +40,7 @@ def in_one_line(function: Callable[..., Any]) -> Callable[..., Any]:
 def read_file(path: str) -> Image.Image:
     """The image of an uploaded file."""
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
+        return read_upright(path).convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise UserError(f"{Path(path).name} is no image that can be read") from error
 

@@ -34,12 +34,20 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
     import numpy as np
     from PIL import ImageOps
 
+    image = read_upright(path).convert("L" if channels == 1 else "RGB")
+    return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
+
+
+def read_upright(path: str) -> Image.Image:
+    """Decode one image as its camera held it, on white where it is transparent.
+
+    Raises:
+        ValueError, OSError: as `open_image`.
+    """
     with open_image(path) as image:
         image.load()  # first: Pillow turns TIFFs itself when it loads them
         turn = _turn(image)
-        image = image if turn is None else image.transpose(turn)
-        image = _opaque(image).convert("L" if channels == 1 else "RGB")
-        return np.asarray(ImageOps.fit(image, (size, size))).reshape(size, size, channels)
+        return _opaque(image if turn is None else image.transpose(turn))
 
 
 def _turn(image: Image.Image) -> Any:

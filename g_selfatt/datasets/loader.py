@@ -7,6 +7,8 @@ share that order: one indexes tensors that live on the device, one reads files i
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
@@ -135,7 +137,7 @@ class FolderLoader(Loader):
 
 def _alive(reader: DataLoader) -> Iterator[list[Tensor] | DataError]:
     """The batches; DataError where a process that reads them was killed."""
-    batches = iter(reader)
+    batches = _start(reader)
     while True:
         try:
             batch = next(batches)
@@ -149,6 +151,19 @@ def _alive(reader: DataLoader) -> Iterator[list[Tensor] | DataError]:
                 "fewer --config.num_workers"
             ) from error
         yield batch
+
+
+def _start(reader: DataLoader) -> Iterator[list[Tensor] | DataError]:
+    """Its iterator, without torch's handler that raises wherever the program is when one dies.
+
+    A batch that is waited for says so too, where the run can still be saved.
+    """
+    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
+        return iter(reader)
+    handler = signal.getsignal(signal.SIGCHLD)
+    batches = iter(reader)
+    signal.signal(signal.SIGCHLD, handler)
+    return batches
 
 
 class _Batches:

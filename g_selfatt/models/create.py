@@ -154,6 +154,8 @@ def load_model(source: str | Weights, **overrides: Any) -> nn.Module:
             "the file that registers it (python -m training.predict has --import FILE)"
         ) from None
     arguments = weights.arguments | overrides
+    if entry.takes("backend"):  # that of the machine that trained need not run here
+        arguments["backend"] = overrides.get("backend", "auto")
     _check_taken(entry, overrides, weights.arguments)
     model = entry.build(**arguments)
     load_weights(weights.path, model)

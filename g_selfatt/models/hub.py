@@ -74,6 +74,8 @@ else:
             """
             of_hub = ("revision", "cache_dir", "force_download", "local_files_only", "token")
             where = {name: options.pop(name) for name in of_hub}
+            for name in ("proxies", "resume_download"):  # of huggingface_hub before 1.0
+                options.pop(name, None)
             path = Path(model_id, "model.safetensors")
             if not os.path.isdir(model_id):
                 path = Path(hf_hub_download(model_id, "model.safetensors", **where))

@@ -30,7 +30,10 @@ def save_weights(path: str | Path, module: nn.Module, metadata: Mapping[str, str
         metadata: strings to keep with the weights; a digest of the tensors is added, and for a
             network of `create_model` what it was made with.
     """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
+    # Copies, since safetensors refuses tensors that share memory, as tied weights do.
+    tensors = {
+        k: v.detach().to("cpu", copy=True).contiguous() for k, v in module.state_dict().items()
+    }
     metadata = {**metadata, DIGEST: _digest(tensors)}
     if record := getattr(module, "network_record", None):
         metadata["network"] = json.dumps(record)

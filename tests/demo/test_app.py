@@ -182,6 +182,17 @@ def test_the_attention_at_a_pixel_is_that_of_the_whole_map():
                 torch.testing.assert_close(found[..., r, c], key)
 
 
+def test_ink_on_a_transparent_image_is_black_on_white(tmp_path):
+    pytest.importorskip("gradio")
+    from demo.app.page import read_file
+
+    ink = Image.new("RGBA", (9, 9))
+    ink.putpixel((4, 4), (0, 0, 0, 255))
+    ink.save(tmp_path / "ink.png")
+    image = read_file(str(tmp_path / "ink.png"))
+    assert image.getpixel((4, 4)) == (0, 0, 0) and image.getpixel((0, 0)) == (255, 255, 255)
+
+
 def test_a_digit_is_centred_white_on_black():
     network = answers.shipped()["rotMNIST"]["p4sa"]
     dark_on_light = Image.new("RGB", (300, 200), "white")

@@ -27,6 +27,14 @@ def test_saved_loaded_and_evaluated_gives_the_same_bits(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["w.safetensors"]
 
 
+def test_weights_that_two_layers_share_are_saved(tmp_path):
+    model, other = (nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)) for _ in range(2))
+    model[1].weight = model[0].weight
+    models.save_weights(tmp_path / "w.safetensors", model, {})
+    models.load_weights(tmp_path / "w.safetensors", other)
+    assert torch.equal(other[1].weight, model[0].weight)
+
+
 def test_a_changed_byte_is_noticed(tmp_path):
     path = tmp_path / "w.safetensors"
     models.save_weights(path, small(), {})

@@ -75,6 +75,15 @@ def test_extended_it_is_the_longer_run_to_the_bit(configure, run, caplog, schedu
     assert len(rows.splitlines()) == 4
 
 
+def test_extended_in_a_folder_of_ones_own_it_is_finished_the_second_time(run, tmp_path, capsys):
+    mine = ("scheduler=constant", f"path={tmp_path / 'mine'}")
+    run(*mine, ONE)
+    run(*mine, "epochs=2", "extend=True")
+    run(*mine, "epochs=2", "extend=True")
+    assert "finished already" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.glob("mine*")) == ["mine", "mine-2"]
+
+
 def test_without_being_asked_it_trains_from_the_start_and_says_how_to_go_on(run, caplog):
     caplog.set_level("INFO")
     run("scheduler=constant", ONE)

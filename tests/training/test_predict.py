@@ -114,9 +114,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(digits):
 
 
 def test_a_run_of_ones_own_is_named_by_its_folder(run, configure, tmp_path):
-    results = run("epochs=1")
+    results = run("epochs=1", "backend=recompute")
     (folder,) = (tmp_path / "saved").iterdir()
     Image.new("L", (30, 20), 100).save(tmp_path / "one.png")
+    network = load_network(folder)  # that of the training need not run here
+    assert {m.backend for m in network.modules() if hasattr(m, "backend")} == {"auto"}
     (one,) = training.predict(folder, tmp_path / "one.png")
     assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1]) == results

@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import main
+from g_selfatt import models
 from g_selfatt.models import WEIGHTS, Weights
 from training import training_run
 from training.errors import ConfigError, Interrupted, UserError, WeightsError
@@ -66,6 +68,15 @@ def test_other_classes_have_a_new_last_layer(run, to_folder, source, started, ca
     assert kept.config["norm_type"] == "BatchNorm" and kept.config["dropout_att"] == 0.2
     assert kept.network["arguments"]["num_classes"] == 2 and figures["test_images"] == 4
     assert kept.metadata["initial_weights"].startswith(str(source / WEIGHTS))
+
+
+def test_a_network_with_other_keys_than_the_default_s(make_folder, capsys):
+    weights = models.find_pretrained("p4convnet", "rotDigits")[0].name
+    folder = f"--config.data_dir={make_folder('slides')}"
+    line = ["--config.dataset=folder", folder, "--config.image_size=16", "--config.smoke=True"]
+    assert main.main([*line, f"--config.weights={weights}"]) == 0
+    assert main.main([*line, f"--config.weights={weights}", "--config.locality_init=0.5"]) == 2
+    assert "locality_init: no key of model=p4convnet" in capsys.readouterr().err
 
 
 def test_the_same_classes_keep_the_last_layer(run, source, started, caplog):
