@@ -143,8 +143,8 @@ def _alive(reader: DataLoader) -> Iterator[list[Tensor] | DataError]:
             batch = next(batches)
         except StopIteration:
             return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, OSError, EOFError) as error:  # the latter of its broken pipe
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
             raise DataError(
                 "a process that reads images was killed: it takes more memory, more /dev/shm, or "
