@@ -135,8 +135,10 @@ def _check_group(
         raise ValueError(
             f"group_index must be (h, g, m) = {shape} int64, got {tuple(index.shape)} {index.dtype}"
         )
-    capturing = index.is_cuda and torch.cuda.is_current_stream_capturing()
-    if index.is_meta or is_traced(query) or is_transformed(query) or capturing:
+    if index.is_meta or is_traced(query) or is_transformed(query):
+        return
+    # Asked last: torch.compile cannot trace it.
+    if index.is_cuda and torch.cuda.is_current_stream_capturing():
         return
     check_rows(embedding, index)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from attention_cases import attention_of, make_small_inputs
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.checkpoint import checkpoint
 from triton_here import DEVICE, INTERPRETED, interpreter  # noqa: F401
 
 from g_selfatt.backends import triton as backend
@@ -99,6 +101,56 @@ def test_the_check_before_auto_runs_once_and_says_what_failed(monkeypatch, caplo
         assert "TypeError" in caplog.text
     finally:
         self_check.reset()
+
+
+@pytest.fixture
+def unchecked():
+    """Small inputs of a kind that has not been checked."""
+    self_check.reset()
+    yield make_small_inputs("z2", (2, 2), (3, 3), lifting=True, c=2, device=DEVICE)
+    self_check.reset()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_check_passes_in_half_precision(unchecked, dtype):
+    halves = [t if t is None or not t.is_floating_point() else t.to(dtype) for t in unchecked]
+    assert self_check.passes(attention_of(halves))
+
+
+def test_the_check_passes_in_inference_mode_and_under_another_default_dtype(unchecked):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode():
+            assert self_check.passes(attention_of(unchecked))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_the_check_leaves_nothing_in_a_checkpoint(unchecked):
+    def block(x):
+        assert self_check.passes(attention_of(unchecked))
+        return x.sin().exp()
+
+    x = torch.randn(3, device=DEVICE, requires_grad=True)
+    checkpoint(block, x, use_reentrant=False).sum().backward()
+    torch.testing.assert_close(x.grad, x.sin().exp() * x.cos())
+
+
+def test_tracers_are_given_the_equations(unchecked):
+    inputs = unchecked[:4]
+
+    def attention(query):
+        reason = backend.can_run(attention_of([query, *inputs[1:], None, None]))
+        assert reason == "the model is being traced"
+        return query * 2
+
+    make_fx(attention)(inputs[0])
+
+
+def test_an_embedding_without_channels_is_refused():
+    inputs = make_small_inputs("mz2", (2, 2), (3, 3), device=DEVICE)
+    inputs[4] = inputs[4][:, :0]
+    assert "at least one channel" in backend.can_run(attention_of(inputs))
 
 
 def test_the_check_does_not_run_while_a_graph_is_made(monkeypatch):

@@ -15,6 +15,7 @@ from torch import Tensor
 from g_selfatt.backends.triton import self_check
 from g_selfatt.backends.triton.blocks import MOST_CHANNELS, MOST_ELEMENTS
 from g_selfatt.functional.inputs import AttentionInputs
+from g_selfatt.functional.tracing import is_compiled, is_traced
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 LEAST_CAPABILITY = (7, 0)  # what Triton compiles for
@@ -26,6 +27,8 @@ def can_run(inputs: AttentionInputs) -> str | None:
     They run on the CPU in Triton's interpreter, very slowly: for tests, with TRITON_INTERPRET=1 set
     before Triton is imported.
     """
+    if is_traced(inputs.query) and not is_compiled():
+        return "the model is being traced"
     q, table = inputs.query, inputs.positional_table
     reason = why_not_on(q.device.type)
     if reason is not None:
@@ -35,6 +38,8 @@ def can_run(inputs: AttentionInputs) -> str | None:
             return f"the kernels take float32, bfloat16 and float16, the {name} is {image.dtype}"
     elements = max(table.shape[0], q.shape[3])
     if inputs.group_embedding is not None:
+        if inputs.group_embedding.shape[1] == 0:
+            return "the kernels take a group_embedding of at least one channel"
         elements = max(elements, inputs.group_embedding.shape[0])
     if elements > MOST_ELEMENTS:
         return f"the kernels take groups of up to {MOST_ELEMENTS} elements, this one has {elements}"
