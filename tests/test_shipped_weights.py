@@ -30,6 +30,7 @@ def test_what_is_shipped():
         ("rotMNIST", "p4sa"),
         ("rotMNIST", "z2cnn"),
         ("rotMNIST", "p4convnet"),
+        ("rotMNIST", "p8convnet"),
         ("CIFAR10", "mz2convnet"),
     }
 
@@ -103,11 +104,18 @@ def test_the_network_of_cifar10_loads():
         assert model(torch.rand(2, 3, 32, 32)).isfinite().all()
 
 
+def test_those_of_other_arguments_are_named():
+    with pytest.raises(FileNotFoundError, match="by their full name: rotMNIST-p8convnet-seed0-"):
+        models.create_model("p8convnet", "rotMNIST", pretrained=True)
+
+
 def test_they_are_found_by_name_of_the_network():
     model = models.create_model("p4sa", "rotDigits", pretrained=True).eval()
     with torch.no_grad():
         assert model(torch.rand(2, 1, 12, 12)).shape == (2, 10)
-    with pytest.raises(FileNotFoundError, match=r"attention_type=Global.*; there are: rotDigits-"):
+    with pytest.raises(
+        FileNotFoundError, match=r"attention_type=Global.*; with other arguments, .*: rotDigits-"
+    ):
         models.create_model("p4sa", "rotDigits", attention_type="Global", pretrained=True)
 
 

@@ -236,10 +236,13 @@ def find_pretrained(
     fitting = [weights for weights in shipped if fits(weights, wanted)]
     if not fitting:
         given = "".join(f", {key}={value}" for key, value in overrides.items())
-        there = ", ".join(weights.name for weights in shipped) or "none"
+        network = (entry.name, info.name)
+        near = [one.name for one in shipped if (one.model, one.dataset) == network]
+        there = near or [one.name for one in shipped] or ["none"]
+        words = "with other arguments, by their full name" if near else "there are"
         raise FileNotFoundError(
             f"no weights are shipped for model={entry.name}, dataset={info.name}{given}; "
-            f"there are: {there}"
+            f"{words}: {', '.join(there)}"
         )
     return fitting
 

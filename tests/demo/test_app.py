@@ -84,7 +84,9 @@ def upload(page, image, folder):
 
 @in_browser
 def test_it_answers_draws_and_turns(page, tmp_path):
-    names(page, "2", "2", "2", "2")  # of the example
+    network = answers.shipped()["rotMNIST"]
+    two, one = ([digit] * len(network) for digit in "21")
+    names(page, *two)  # of the example
     page.get_by_role("button", name="Brush").first.click()
     box = page.locator("canvas").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -92,11 +94,10 @@ def test_it_answers_draws_and_turns(page, tmp_path):
     page.mouse.down()
     page.mouse.move(x, y + 80, steps=8)
     page.mouse.up()
-    names(page, "1", "1", "1", "1")
+    names(page, *one)
     page.get_by_role("button", name="Take the example").first.click()
-    names(page, "2", "2", "2", "2")
+    names(page, *two)
     upload(page, ImageOps.mirror(DIGIT), tmp_path)
-    network = answers.shipped()["rotMNIST"]
     pixels = answers.prepare(ImageOps.mirror(DIGIT), network["p4sa"])
     upright, turned = (
         [str(int(answers.answer(n, answers.turn(pixels, (a,))).argmax())) for n in network.values()]
