@@ -9,12 +9,12 @@ Cost: 67 minutes of CPU, one core of an AMD EPYC, the test images included
 """
 
 from runs.rotmnist_p4convnet_turned import get_config as base
+from runs.upright_mnist_p8convnet import get_config as upright
 
 
 def get_config():
-    """The configuration."""
-    config = base()
-    config.model = "p8convnet"
-    config.stem_channels = 20
-    config.channels_per_stage = (28, 55)
+    """The configuration, with the network of upright_mnist_p8convnet."""
+    config, network = base(), upright()
+    for key in ("model", "stem_channels", "channels_per_stage"):
+        config[key] = network[key]
     return config

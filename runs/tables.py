@@ -123,12 +123,14 @@ def weights(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
     """The shipped weights whose names begin with the prefix, the most accurate first."""
     yield "test", "parameters", "recipe", "weights"
     runs = [run for recipe in results.recipes() for run in results.read(recipe, folder)]
-    recipes = {json.dumps(identity(run["config"]), sort_keys=True): run["recipe"] for run in runs}
+    recipes = {
+        json.dumps(identity(run["config"]), sort_keys=True): f"`{run['recipe']}`" for run in runs
+    }
     shipped = models.list_pretrained(f"{prefix}*")
     for one in sorted(shipped, key=lambda one: one.test_accuracy, reverse=True):
-        recipe = recipes[json.dumps(identity(one.config), sort_keys=True)]
+        recipe = recipes.get(json.dumps(identity(one.config), sort_keys=True), "a run of one's own")
         accuracy, parameters = f"{one.test_accuracy:.2%}", f"{one.parameters:,}"
-        yield accuracy, parameters, f"`{recipe}`", f"`{one.name}`"
+        yield accuracy, parameters, recipe, f"`{one.name}`"
 
 
 KINDS: dict[str, Callable[[str, Path], Iterable[Sequence[str]]]] = {

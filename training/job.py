@@ -48,17 +48,14 @@ def run(config: ConfigDict) -> dict[str, Any]:
                 config.save_dir = folder
                 return _run(config, Experiment(config, weights, device))
         distributed.refuse_uneven(config.batch_size)
-        run = distributed.on_first(lambda: finished.find(config, weights))
         located = datasets.INFO[config.dataset].located
-        if run and not located:
+        if run := distributed.on_first(lambda: finished.find(config, weights)):
+            if located:  # the images of a folder can be others now
+                finished.refuse_other_images(run, Experiment(config, weights, device).splits.info)
             say(finished.report(run))
             return run.results
         shorter = distributed.on_first(lambda: finished.shorter_run(config))
         experiment = Experiment(config, weights, device)
-        if run:  # the images of a folder can be others now
-            finished.refuse_other_images(run, experiment.splits.info)
-            say(finished.report(run))
-            return run.results
         if located and config.train:
             distributed.on_first(lambda: _check_test_images(experiment))
         return _run(config, experiment, shorter)
