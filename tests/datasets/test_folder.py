@@ -120,7 +120,7 @@ def test_files_that_do_not_fit_in_memory_are_read_when_asked_for(tmp_path, monke
 
 
 def test_classes_whose_names_only_contain_such_words(tmp_path):
-    home = make(tmp_path / "d", ("test", "trainer", "valley"))
+    home = make(tmp_path / "d", ("oval", "test", "trainer"))
     assert datasets.load("folder", home, image_size=16).info.num_classes == 3
 
 
