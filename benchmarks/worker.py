@@ -6,7 +6,8 @@ Reads ``memory`` or ``time`` from standard input, a word a line, and answers eac
 JSON. It imports nothing of benchmarks, so that the same file measures the g_selfatt and models of
 any checkout: the first folder of PYTHONPATH that has them.
 
-**Time** is that of one step after one to warm up, which compiles.
+**Time** is that of the second of two steps, as in a training, where a step follows another: the
+first finds other numbers in the caches, and idle threads of the other processes still awake.
 
 **Memory** is the most that one step needs beyond what is there between two steps: activations,
 what is saved for backward, scratch. On the CPU: collect garbage, give the heap's free pages back,
@@ -142,8 +143,9 @@ def build(what: dict[str, Any], backend: str, device: str) -> NetworkStep | Laye
     return kind(**what, backend=backend, device=device)
 
 
-def time_once(step: Step, device: str) -> dict[str, float]:
-    """Milliseconds of the forward, and of the whole step."""
+def time_second(step: Step, device: str) -> dict[str, float]:
+    """Milliseconds of the forward, and of the whole step, of the second of two."""
+    step.finish(step.forward())
     start = now(device)
     output = step.forward()
     middle = now(device)
@@ -197,7 +199,7 @@ def serve(job: dict[str, Any]) -> None:
     """Build and warm up, then answer until the parent closes the pipe."""
     torch.set_num_threads(job["threads"])
     device = job["device"]
-    measures: dict[str, Callable] = {"memory": peak_memory, "time": time_once}
+    measures: dict[str, Callable] = {"memory": peak_memory, "time": time_second}
     step: Step | None = None
     for line in sys.stdin:
         try:

@@ -61,7 +61,8 @@ class Scratch(NamedTuple):
     rows: Any  # (rows in sight,) of the table
     slots: Any  # (|H|, n), which of the rows in sight
     slot_of: Any  # (rows,), −1 where a row is not in sight
-    weight_keys: Any  # (|G|·K, 2) of the unit's dropout; empty without
+    unit_keys: Any  # (|G|·K, 2) of the unit's dropout; empty without
+    weight_keys: Any  # (|G|, n, 2), those of the offsets in sight
     seen: Any  # (7,), of the last block: `Geometry.blocks`, offsets and rows in number
 
 
@@ -75,6 +76,7 @@ def make_scratch(problem, lanes):
         most = max(most, (bottom - top) * (right - left))
     dtype = problem.penalty.dtype
     rows = problem.table.shape[0]
+    drops = problem.threshold > 0
     ones = room((outputs * elements + 1, most, lanes), dtype)
     ones[:] = 1
     return Scratch(
@@ -96,7 +98,8 @@ def make_scratch(problem, lanes):
         np.empty(rows, np.int64),
         np.empty((outputs, most), np.int64),
         np.empty(rows, np.int64),
-        np.empty((elements * problem.rows.shape[1] if problem.threshold > 0 else 0, 2), np.uint16),
+        np.empty((elements * problem.rows.shape[1] if drops else 0, 2), np.uint16),
+        np.empty((elements, most if drops else 0, 2), np.uint16),
         np.full(7, -1),
     )
 
@@ -107,7 +110,8 @@ def read_unit(problem, scratch, unit):
     read(scratch.queries, problem.query, unit, problem.layout, problem.scale / LN_2)
     read(scratch.keys, problem.key, unit, problem.layout, 1.0)
     read(scratch.values, problem.value, unit, problem.layout, 1.0)
-    draw_weight_keys(scratch.weight_keys, problem.seed, unit)
+    draw_weight_keys(scratch.unit_keys, problem.seed, unit)
+    scratch.seen[:] = -1
 
 
 @inner
@@ -124,7 +128,7 @@ def positions_of(problem, first_block, last_block):
 def look_around(problem, scratch, block):
     """List what is in sight of a block; returns its first position, offsets and rows in number.
 
-    Most blocks lie inside the image and see the same: then only the positions move.
+    Most blocks of a unit lie inside the image and see the same: then only the positions move.
     """
     first, top, bottom, left, right = problem.blocks[block]
     seen = scratch.seen
@@ -154,6 +158,12 @@ def look_around(problem, scratch, block):
                 rows[in_sight] = row
                 in_sight += 1
             slots[h, o] = slot_of[row]
+    if problem.threshold > 0:
+        for m in range(scratch.weight_keys.shape[0]):
+            for o in range(n):
+                weight = m * problem.rows.shape[1] + scratch.ids[o]
+                for i in range(2):
+                    scratch.weight_keys[m, o, i] = scratch.unit_keys[weight, i]
     for i in range(5):
         seen[i] = problem.blocks[block, i]
     seen[5], seen[6] = n, in_sight

@@ -15,7 +15,7 @@ from __future__ import annotations
 from numba import njit, uint32, uint64
 
 from g_selfatt.backends.numba.compiling import inlined, inner
-from g_selfatt.backends.numba.lanes import full
+from g_selfatt.backends.numba.lanes import full, number
 from g_selfatt.backends.numba.masks import counters, halves, reaching, shift_right
 
 
@@ -57,7 +57,8 @@ def query_keys(like, seed, row, position):
 
 
 @inlined
-def kept_mask(query_key, weight_keys, weight, threshold):
+def kept_mask(query_key, weight_keys, m, o, threshold):
     """The mask of the kept lanes; one is dropped with probability threshold / 2¹⁶."""
-    a = full(query_key, weight_keys[weight, 0])
-    return reaching(query_key * a + full(query_key, weight_keys[weight, 1]), threshold)
+    a = full(query_key, number(weight_keys, (m, o, 0)))
+    b = full(query_key, number(weight_keys, (m, o, 1)))
+    return reaching(query_key * a + b, threshold)

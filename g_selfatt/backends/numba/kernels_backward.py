@@ -68,10 +68,8 @@ def _sum_lanes(target, lanes, factor):
 def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, offsets, least):
     """p and p·mask·dW of one (h, g) into ``share``, mask·p added to W; returns D."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
-    ids, keys = scratch.ids, scratch.weight_keys
-    coefficient = scratch.coefficient
+    keys, coefficient = scratch.weight_keys, scratch.coefficient
     outputs, elements = problem.index.shape[:2]
-    window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
@@ -84,7 +82,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
             p = load(exp_content, (content, m, o)) * load(exp_position, (row, o)) * r
             kept = p
             if problem.threshold > 0:
-                kept = masked(p, kept_mask(query_key, keys, m * window + ids[o], threshold))
+                kept = masked(p, kept_mask(query_key, keys, m, o, threshold))
             before = zero
             if g > 0:
                 before = load(weights, (h, m, o))

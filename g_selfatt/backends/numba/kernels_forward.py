@@ -37,10 +37,8 @@ from g_selfatt.backends.numba.masks import counters, halves, masked
 def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least):
     """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
-    ids, keys = scratch.ids, scratch.weight_keys
-    coefficient = scratch.coefficient
+    keys, coefficient = scratch.weight_keys, scratch.coefficient
     outputs, elements = problem.index.shape[:2]
-    window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
     threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
     for g in range(elements):
@@ -51,7 +49,7 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
             for o in range(offsets):
                 p = load(exp_content, (content, m, o)) * load(exp_position, (row, o))
                 if problem.threshold > 0:
-                    p = masked(p, kept_mask(query_key, keys, m * window + ids[o], threshold))
+                    p = masked(p, kept_mask(query_key, keys, m, o, threshold))
                 before = full(here, 0.0)
                 if g > 0:
                     before = load(weights, (h, m, o))

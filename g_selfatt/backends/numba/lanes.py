@@ -141,6 +141,16 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> tuple[Any, Call
 
 
 @intrinsic
+def number(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
+    """The one number ``array[index]``; what Numba makes of that expression tests for negatives."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        return builder.load(_address(context, builder, sig, *args))
+
+    return array.dtype(array, index), generate
+
+
+@intrinsic
 def spread(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
     """The one number ``array[index]`` in every lane."""
 

@@ -61,9 +61,8 @@ def make_pairs(problem, most, lanes):
 def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offsets):
     """z and n of (h, g), (h, g + 1), (h + 1, g), (h + 1, g + 1), and their masks."""
     eA, eP, sums, kept = scratch.exp_content, scratch.exp_position, pairs.sums, pairs.kept
-    ids, keys = scratch.ids, scratch.weight_keys
+    keys = scratch.weight_keys
     outputs, elements = problem.index.shape[:2]
-    window = problem.rows.shape[1]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     drops = problem.threshold > 0
@@ -83,11 +82,10 @@ def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offs
             p2, p3 = a * load(eP, (row + elements, o)), b * load(eP, (row + elements + 1, o))
             z0, z1, z2, z3 = z0 + p0, z1 + p1, z2 + p2, z3 + p3
             if drops:
-                weight = m * window + ids[o]
-                k0 = kept_mask(q0, keys, weight, threshold)
-                k1 = kept_mask(q1, keys, weight, threshold)
-                k2 = kept_mask(q2, keys, weight, threshold)
-                k3 = kept_mask(q3, keys, weight, threshold)
+                k0 = kept_mask(q0, keys, m, o, threshold)
+                k1 = kept_mask(q1, keys, m, o, threshold)
+                k2 = kept_mask(q2, keys, m, o, threshold)
+                k3 = kept_mask(q3, keys, m, o, threshold)
                 kept[h, g, m, o], kept[h, g + 1, m, o] = k0, k1
                 kept[h + 1, g, m, o], kept[h + 1, g + 1, m, o] = k2, k3
                 p0, p1, p2, p3 = masked(p0, k0), masked(p1, k1), masked(p2, k2), masked(p3, k3)
