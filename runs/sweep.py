@@ -24,9 +24,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+import training
+from g_selfatt import models
 from g_selfatt.models import Weights
 from runs import results
-from training import command_line
+from training import command_line, pretrained, provenance, settings
 from training.errors import ConfigError, ExpectedStop, Termination
 from training.run_folder import differences, identity
 from training.stopping import RaiseOnTermination
@@ -76,9 +78,11 @@ def main(arguments: Sequence[str]) -> int:
             except KeyboardInterrupt:  # the second one: what a run has not kept is lost
                 for process in multiprocessing.active_children():
                     process.kill()
-            what = "interrupted" if isinstance(error, KeyboardInterrupt) else "a run was killed"
-            print(f"{what}: the same command goes on", file=sys.stderr)
-            return 143 if isinstance(error, Termination) else 130
+            killed = isinstance(error, BrokenProcessPool)
+            what = "a run was killed" if killed else "interrupted"
+            done = " without the runs that are done" if options.again else ""
+            print(f"{what}: the same command{done} goes on", file=sys.stderr)
+            return 1 if killed else 143 if isinstance(error, Termination) else 130
 
 
 def _run_all(pool: ProcessPoolExecutor, runs: Sequence[Run], options: argparse.Namespace) -> int:
@@ -107,8 +111,6 @@ def configuration(recipe: str, seed: int) -> ConfigDict:
     Raises:
         ConfigError: there is no such recipe, or it cannot be read.
     """
-    from training import settings
-
     name, _, argument = recipe.partition(":")
     own, home = name.endswith(".py"), results.REPOSITORY / "runs"
     path = Path(name) if own else home / f"{name}.py"
@@ -148,24 +150,25 @@ def run(recipe: str, seed: int, again: bool, folder: Path) -> tuple[int, str]:
     """
     config = configuration(recipe, seed)
     log = Path(config.save_dir, "logs", f"{results.path_of(recipe, 0).parent.name}-seed{seed}.txt")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        logging.basicConfig(stream=file, level=logging.INFO, format="%(message)s", force=True)
-        try:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            log.open("a") as file,
+            contextlib.redirect_stdout(file),
+            contextlib.redirect_stderr(file),
+        ):
+            logging.basicConfig(stream=file, level=logging.INFO, format="%(message)s", force=True)
             figures = _figures(recipe, config, again)
             path = results.write(figures, folder)
-        except ExpectedStop as stop:
-            return stop.exit_code, f"{recipe}, seed {seed}: {stop}"
-        except OSError as error:
-            return 2, f"{recipe}, seed {seed}: {error.filename}: {error.strerror}"
+    except ExpectedStop as stop:
+        return stop.exit_code, f"{recipe}, seed {seed}: {stop}"
+    except OSError as error:
+        return 2, f"{recipe}, seed {seed}: {error.filename}: {error.strerror}"
     accuracy = f"{figures['test_accuracy']:.2%} of {figures['test_images']} test images"
     return 0, f"{recipe}, seed {seed}: {accuracy}; {path}"
 
 
 def _figures(recipe: str, config: ConfigDict, again: bool) -> dict[str, Any]:
-    import training
-    from training import pretrained, provenance
-
     weights = None if again else weights_of(config)
     trains = weights is None
     wall, cpu = time.monotonic(), time.process_time()
@@ -195,9 +198,6 @@ def _figures(recipe: str, config: ConfigDict, again: bool) -> dict[str, Any]:
 
 def weights_of(config: ConfigDict) -> Weights | None:
     """The weights of exactly this configuration: shipped, or of a run of one's own."""
-    from g_selfatt import models
-    from training import pretrained
-
     shipped = [w for w in models.list_pretrained() if not differences(w.config, config)]
     return next(iter(shipped + pretrained.finished_runs(config)), None)
 

@@ -36,10 +36,10 @@ def run(config: ConfigDict) -> dict:
             settings.check(config)
             return job.run(config)
     except DataError as error:
-        raise UserError(str(error)) from error
+        raise _in_one_line(str(error), error) from error
     except OSError as error:  # a full disk, a folder without permission, a name too long, ...
         file = f"{error.filename}: " if error.filename else ""
-        raise UserError(f"{file}{error.strerror or error}") from error
+        raise _in_one_line(f"{file}{error.strerror or error}", error) from error
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -47,6 +47,12 @@ def run(config: ConfigDict) -> dict:
             "out of memory: take a smaller --config.batch_size, or smaller images; what was "
             "trained is kept"
         ) from error
+
+
+def _in_one_line(line: str, cause: Exception) -> UserError:
+    stop = UserError(line)
+    stop.everywhere = getattr(cause, "everywhere", False)
+    return stop
 
 
 def __getattr__(name: str) -> Any:

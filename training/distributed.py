@@ -206,6 +206,7 @@ def raise_for_all(error: DataError | None) -> None:
     """Raise, in every process, the first error that one of them has."""
     for one in gather(error):
         if one is not None:
+            one.everywhere = True
             raise one
 
 

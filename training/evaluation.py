@@ -1,8 +1,11 @@
 """How good a network is on the images of a loader."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,7 @@ from g_selfatt.nn.modes import evaluating
 from training import distributed
 from training.precision import Precision
 
+OF_TEST = ("test_loss", "test_correct", "test_images")  # in the results of a run
 _BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} images, {remaining} left"
 
 
@@ -31,6 +35,11 @@ class Score:
     correct: int
     images: int
     confusion: Tensor | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, results: Mapping[str, Any]) -> Score:
+        """The score on the test images that a finished run has kept."""
+        return cls(*(results[name] for name in OF_TEST))
 
     @property
     def accuracy(self) -> float:

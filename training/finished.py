@@ -1,5 +1,6 @@
 """A run that is finished: the same command says so, repeats it or goes on from it."""
 
+import itertools
 import logging
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,20 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from g_selfatt.datasets import DatasetInfo
-from g_selfatt.models import WEIGHTS, Weights, list_weights, read_metadata
+from g_selfatt.models import Weights, list_weights, read_metadata
 from training import pretrained
 from training.checkpointing import load_final, save_state
 from training.errors import ConfigError, UserError
 from training.evaluation import Score
-from training.run_folder import FINAL, STATE, differences, identity
+from training.run_folder import (
+    FINAL,
+    PREVIOUS_STATE,
+    STATE,
+    differences,
+    identity,
+    is_finished,
+    numbered,
+)
 from training.schedulers import EXTENDABLE
 
 logger = logging.getLogger(__name__)
@@ -34,32 +43,27 @@ def find(config: ConfigDict, initial_weights: Path | None) -> Weights | None:
     if config.repeat or not config.train:
         return None
     if config.path:
-        folder, number = Path(config.path), 1
-        while (folder / WEIGHTS).exists() and not (folder / STATE).exists():
+        for folder in itertools.takewhile(is_finished, numbered(Path(config.path))):
             run = pretrained.read(folder)
             if not (differing := differences(run.config, config)):
                 return run
-            if not config.extend:
+            if not config.extend:  # an extension is in a folder beside it
                 raise ConfigError(
                     f"path: {folder} holds a finished run of another configuration ({differing}); "
-                    "give another path"
+                    "give another path to train, or --config.pretrained=True to evaluate it"
                 )
-            number += 1  # the extension is in a folder beside it
-            folder = folder.with_name(f"{Path(config.path).name}-{number}")
         return None
-    source = read_metadata(initial_weights)["sha256"] if initial_weights else ""
-    for run in pretrained.finished_runs(config):
-        started_from = run.metadata.get("initial_weights", "")
-        same = started_from.endswith(source) if source else not started_from
-        if same and not (run.path.parent / STATE).exists():  # killed while its states were removed
-            return run
-    return None
+    runs = pretrained.finished_runs(config, _digest(initial_weights))
+    return next((run for run in runs if is_finished(run.path.parent)), None)
+
+
+def _digest(weights: Path | None) -> str:
+    return read_metadata(weights)["sha256"] if weights else ""
 
 
 def report(run: Weights) -> str:
     """What a finished run has come to, and what can be done with it, in two lines."""
     results = run.results
-    score = Score(results["test_loss"], results["test_correct"], results["test_images"])
     if run.config["scheduler"] in EXTENDABLE and (run.path.parent / FINAL).exists():
         more = f"to go on: --config.extend=True with --config.epochs above {results['epochs']}"
     else:
@@ -67,7 +71,7 @@ def report(run: Weights) -> str:
         if run.config["scheduler"] in EXTENDABLE:
             more = f"it cannot go on: {FINAL} is not there"
     return (
-        f"finished already: test accuracy: {score}, with the weights of epoch "
+        f"finished already: test accuracy: {Score.of(results)}, with the weights of epoch "
         f"{results['best_epoch']} of {results['epochs']}: {run.path}\n"
         f"to train it again: --config.repeat=True; to evaluate it: --config.pretrained=True "
         f"--config.path={run.path.parent}; {more}"
@@ -84,11 +88,12 @@ def refuse_other_images(run: Weights, info: DatasetInfo) -> None:
         )
 
 
-def shorter_run(config: ConfigDict) -> Weights | None:
+def shorter_run(config: ConfigDict, initial_weights: Path | None) -> Weights | None:
     """The finished run of the same configuration with fewer epochs, to be gone on from.
 
     Args:
         config: resolved.
+        initial_weights: the file that is to be fine-tuned, or None.
 
     Returns:
         The one with the most epochs; None, and a line in the log where there is one, unless
@@ -100,12 +105,15 @@ def shorter_run(config: ConfigDict) -> Weights | None:
     if not config.train or (not config.extend and config.path):
         return None
     runs = [pretrained.read(config.path)] if config.path else list_weights(config.save_dir)
+    source = _digest(initial_weights)
     shorter = [
         run
         for run in runs
         if run.results["epochs"] < config.epochs
         and not differences(run.config | {"epochs": config.epochs}, config)
+        and pretrained.started_from(run, config, source)
         and config.scheduler in EXTENDABLE
+        and (run.path.parent / FINAL).exists()
     ]
     run = max(shorter, key=lambda run: run.results["epochs"], default=None)
     if not config.extend:
@@ -123,10 +131,8 @@ def shorter_run(config: ConfigDict) -> Weights | None:
     if run is None:
         raise ConfigError(
             f"extend: no finished run of this configuration with fewer than {config.epochs} epochs "
-            f"in {config.path or config.save_dir}"
+            f"and a {FINAL}, which it goes on from, in {config.path or config.save_dir}"
         )
-    if not (run.path.parent / FINAL).exists():
-        raise ConfigError(f"extend: {run.path.parent / FINAL} is missing, which a run goes on from")
     return run
 
 
@@ -138,8 +144,8 @@ def extend(run: Weights, config: ConfigDict, folder: Path) -> None:
         config: the same with more epochs.
         folder: claimed for it.
     """
-    if (folder / STATE).exists():  # of an extension that was interrupted
-        return
+    if (folder / STATE).exists() or (folder / PREVIOUS_STATE).exists():
+        return  # an extension that was interrupted
     state: dict[str, Any] = load_final(run.path.parent)
     save_state(folder, {**state, "run": identity(config), "tracking_id": None})
     logger.info("extending %s, %d epochs, into %s", run.path.parent, run.results["epochs"], folder)

@@ -47,14 +47,15 @@ def run(config: ConfigDict) -> dict[str, Any]:
             with tempfile.TemporaryDirectory(prefix="g_selfatt-smoke-") as folder:
                 config.save_dir = folder
                 return _run(config, Experiment(config, weights, device))
-        distributed.refuse_uneven(config.batch_size)
+        if config.train:
+            distributed.refuse_uneven(config.batch_size)
         located = datasets.INFO[config.dataset].located
         if run := distributed.on_first(lambda: finished.find(config, weights)):
             if located:  # the images of a folder can be others now
                 finished.refuse_other_images(run, Experiment(config, weights, device).splits.info)
             say(finished.report(run))
             return run.results
-        shorter = distributed.on_first(lambda: finished.shorter_run(config))
+        shorter = distributed.on_first(lambda: finished.shorter_run(config, weights))
         experiment = Experiment(config, weights, device)
         if located and config.train:
             distributed.on_first(lambda: _check_test_images(experiment))
@@ -100,7 +101,7 @@ def _evaluate(experiment: Experiment) -> dict[str, Any]:
             *(there, info.provenance),
         )
     score, classes = test(experiment), experiment.splits.info.class_names
-    then = Score(recorded["test_loss"], recorded["test_correct"], recorded["test_images"])
+    then = Score.of(recorded)
     say(f"weights: {experiment.weights}, trained on {metadata['machine']}, seed {metadata['seed']}")
     say(f"test accuracy: {score}; recorded when they were trained: {then}")
     say(by_class(score, classes))

@@ -19,12 +19,12 @@ from g_selfatt.models import WEIGHTS, CheckpointError, Weights
 from g_selfatt.models.weights import fits, network_record
 from training import settings
 from training.errors import ConfigError, WeightsError
+from training.evaluation import OF_TEST
 from training.keys_taken import network_keys, own_keys
 from training.run_folder import NOT_IDENTITY, differences, identity, run_name
 
 logger = logging.getLogger(__name__)
 _OF_A_RUN = ("data", "machine", "seed")  # in the metadata
-_FIGURES = ("test_loss", "test_correct", "test_images")  # in the results
 
 
 def find(config: ConfigDict) -> Path:
@@ -46,11 +46,7 @@ def find(config: ConfigDict) -> Path:
         return read(config.path).path
     given = _given(config)
     shipped = [w for w in models.list_pretrained() if _is_of(w, config, given)]
-    own = [
-        weights
-        for weights in finished_runs(config)
-        if config.weights or not weights.metadata.get("initial_weights")
-    ]
+    own = finished_runs(config)
     wanted = Path(config.save_dir, run_name(config))
     if not own and (wanted / WEIGHTS).exists():
         read(wanted)  # damaged: says so
@@ -62,6 +58,8 @@ def find(config: ConfigDict) -> Path:
         )
     first, *others = shipped + own
     kind = "shipped with the repository" if shipped else "a run of this configuration"
+    differing = differences(first.config, config)
+    kind += f", not trained as this configuration says ({differing})" if differing else ""
     logger.info("weights: %s, %s", first.path, kind)
     for weights in others:
         logger.info("these fit too: %s; --config.path=%s", weights, weights.path.parent)
@@ -71,19 +69,29 @@ def find(config: ConfigDict) -> Path:
     return first.path
 
 
-def finished_runs(config: ConfigDict) -> list[Weights]:
+def finished_runs(config: ConfigDict, source: str = "") -> list[Weights]:
     """The finished runs of exactly this configuration in its `save_dir`, the last one first.
 
     Args:
         config: resolved.
+        source: the digest of the weights that they were fine-tuned from; where there is none, runs
+            that began with random numbers, or with `config.weights`.
     """
     shipped = {weights.path.resolve() for weights in models.list_pretrained()}
     runs = [
         weights
         for weights in models.list_weights(config.save_dir)
-        if weights.path.resolve() not in shipped and not differences(weights.config, config)
+        if weights.path.resolve() not in shipped
+        and not differences(weights.config, config)
+        and started_from(weights, config, source)
     ]
     return sorted(runs, key=lambda weights: weights.metadata.get("finished", ""), reverse=True)
+
+
+def started_from(run: Weights, config: ConfigDict, source: str) -> bool:
+    """Whether a run began with the numbers of a source, as in `finished_runs`."""
+    initial = run.metadata.get("initial_weights", "")
+    return initial.endswith(source) if source else bool(config.weights) or not initial
 
 
 def read(folder: str | Path) -> Weights:
@@ -150,7 +158,7 @@ def load(path: Path, model: nn.Module) -> dict[str, str]:
     except (CheckpointError, FileNotFoundError) as error:
         raise WeightsError(str(error)) from error
     missing = [name for name in _OF_A_RUN if name not in metadata]
-    missing += [name for name in _FIGURES if name not in results]
+    missing += [name for name in OF_TEST if name not in results]
     if missing:
         raise WeightsError(f"{path} was not written by training: it lacks {', '.join(missing)}")
     return metadata

@@ -8,6 +8,7 @@ run.lock.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -34,10 +35,8 @@ _WRITTEN = (CONFIG, STATE, WEIGHTS, *_AFTER_CONFIG)
 
 # What does not change the numbers of a run: where it computes, reads, writes and reports.
 NOT_IDENTITY = {
-    "device", "backend", "compile", "num_workers", "data_dir", "save_dir", "path", "pretrained",
-    "train", "smoke", "wandb", "wandb_entity", "wandb_project", "tensorboard", "checkpoint_minutes",
-    "repeat", "extend",
-}  # fmt: skip
+    key.name for section in ("The machine", "Files", "Tracking") for key in SECTIONS[section]
+} - {"amp"} | {"backend"}
 # Younger than the first runs: part of the identity only with other values than those runs had, so
 # that their names stay.
 _YOUNGER = {"weights", "freeze", "spatial_pooling", "locality_init"}
@@ -150,14 +149,22 @@ def claim(config: ConfigDict, suffix: str = "") -> Path:
             names that no run wrote.
     """
     wanted = Path(config.path or Path(config.save_dir, run_name(config) + suffix))
-    if wanted.name in ("", ".."):
-        wanted = wanted.resolve()
-    folder, number = wanted, 1
-    while (folder / WEIGHTS).exists() and not (folder / STATE).exists():
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
+    folder = next(folder for folder in numbered(wanted) if not is_finished(folder))
     _protect(folder, config)
     return folder
+
+
+def numbered(wanted: Path) -> Iterator[Path]:
+    """`name`, `name-2`, `name-3`, ...: where a run goes, and after it those of the same name."""
+    yield wanted
+    wanted = wanted.resolve()  # "." has a name too
+    for number in itertools.count(2):
+        yield wanted.with_name(f"{wanted.name}-{number}")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder is that of a finished run, which was not killed while its states went."""
+    return (folder / WEIGHTS).exists() and not (folder / STATE).exists()
 
 
 def _protect(folder: Path, config: ConfigDict) -> None:

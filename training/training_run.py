@@ -36,7 +36,6 @@ class TrainingRun:
         self.experiment = experiment
         self.config = experiment.config
         self.folder = folder
-        self.revision = git_revision()
         self.trainer = self._create_trainer()
         info = experiment.splits.info
         self.state: dict[str, Any] = {
@@ -44,6 +43,7 @@ class TrainingRun:
             "tracking_id": None,
             "initial_weights": "",
             "data": info.fingerprint or info.provenance,
+            "revision": git_revision(),
         }
 
     def run(self) -> dict[str, Any]:
@@ -89,7 +89,12 @@ class TrainingRun:
         kept = distributed.on_first(lambda: load_state(folder, self.state["run"]))
         if kept:
             self._refuse_other_images(kept)
+            revision = self.state["revision"]
             self.state |= {key: kept[key] for key in self.state if key in kept}
+            if not self.state["revision"].endswith(revision):
+                then = self.state["revision"]
+                logger.warning("the code was %s, and is %s now", then, revision)
+                self.state["revision"] = f"{then}, {revision}"
             self._refuse_other_weights()
             self._resume(kept["trainer"])
             step, epoch = self.trainer.progress.step, self.trainer.epoch
@@ -220,7 +225,7 @@ class TrainingRun:
         metadata = describe(
             self.config,
             results,
-            revision=self.revision,
+            revision=self.state["revision"],
             data=self.experiment.splits.info.provenance,
             machine=self.experiment.machine,
             initial_weights=self.state["initial_weights"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 WEIGHTS = "weights.safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]
 SAVED = next(
-    folder / "saved" for folder in (_PACKAGE, _PACKAGE.parent) if (folder / "saved").is_dir()
+    (home / "saved" for home in (_PACKAGE, _PACKAGE.parent) if (home / "saved").is_dir()),
+    _PACKAGE.parent / "saved",  # a checkout that was emptied
 )  # inside the installed package, or beside it in a checkout
 SHIPPED = "shipped.txt"
 
@@ -181,13 +182,15 @@ def list_weights(folder: str | Path) -> list[Weights]:
     Args:
         folder: such as ``saved``.
     """
-    found = []
-    for path in sorted(Path(folder).glob(f"*/{WEIGHTS}")):
+    return list(_readable(sorted(Path(folder).glob(f"*/{WEIGHTS}"))))
+
+
+def _readable(files: Iterable[Path]) -> Iterator[Weights]:
+    for path in files:
         try:
-            found.append(Weights.read(path))
+            yield Weights.read(path)
         except (CheckpointError, OSError) as error:  # such as another user's
             logger.warning("%s; left out", error)
-    return found
 
 
 def list_pretrained(filter: str = "") -> list[Weights]:
@@ -195,15 +198,22 @@ def list_pretrained(filter: str = "") -> list[Weights]:
 
     Args:
         filter: a pattern of full names such as ``"rotMNIST*"``, in any case; empty for all.
+
+    Returns:
+        Those that there are; what cannot be read is logged and left out.
+
+    Raises:
+        CheckpointError: the only weights that are asked for are damaged.
     """
+    if not (SAVED / SHIPPED).exists():
+        return []
     lines = (SAVED / SHIPPED).read_text(encoding="utf-8").splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     pattern = filter.lower() or "*"
-    return [
-        Weights.read(SAVED / name)
-        for name in names
-        if fnmatch(name.lower(), pattern) and (SAVED / name).is_dir()
-    ]
+    wanted = [n for n in names if fnmatch(n.lower(), pattern) and (SAVED / n / WEIGHTS).exists()]
+    if [name.lower() for name in wanted] == [pattern]:
+        return [Weights.read(SAVED / wanted[0])]
+    return list(_readable(SAVED / name / WEIGHTS for name in wanted))
 
 
 def find_pretrained(
@@ -256,8 +266,7 @@ def fits(weights: Weights, wanted: Mapping[str, Any]) -> bool:
     """
     if (weights.model, weights.dataset) != (wanted["model"], wanted["data"]["name"]):
         return False
-    there, here = computing(weights.arguments), computing(wanted["arguments"])
-    return there == here
+    return computing(weights.arguments) == computing(wanted["arguments"])
 
 
 def computing(arguments: Mapping[str, Any]) -> dict[str, Any]:

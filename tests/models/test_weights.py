@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from g_selfatt import models
-from g_selfatt.models import CheckpointError
+from g_selfatt.models import CheckpointError, weights
 from g_selfatt.models.group_transformer_presets import PRESETS
 
 
@@ -161,6 +161,20 @@ def test_listing_leaves_out_what_is_damaged(tmp_path, caplog):
     assert [weights.name for weights in models.list_weights(tmp_path)] == ["good"]
     assert "broken" in caplog.text and "was not written by training" in caplog.text
     assert models.list_weights(tmp_path / "absent") == []
+
+
+def test_shipped_weights_that_are_damaged_harm_nobody_else(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(weights, "SAVED", tmp_path)
+    assert models.list_pretrained() == []  # saved/ was emptied
+    (tmp_path / weights.SHIPPED).write_text("good\nbroken\nnot-fetched\n")
+    for name in ("good", "broken"):
+        run_folder(tmp_path / name, small(), test_accuracy=0.5, parameters=1)
+    broken = tmp_path / "broken" / models.WEIGHTS
+    broken.write_bytes(broken.read_bytes()[:50])
+    assert [found.name for found in models.list_pretrained()] == ["good"]
+    assert caplog.text.count("; left out") == 1
+    with pytest.raises(CheckpointError, match="broken"):
+        models.list_pretrained("Broken")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

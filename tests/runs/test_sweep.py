@@ -10,7 +10,9 @@ import subprocess
 import sys
 
 import pytest
+from ml_collections import ConfigDict
 
+import training
 from g_selfatt import models
 from runs import results, sweep
 
@@ -62,12 +64,16 @@ def test_a_run_is_trained_then_evaluated_then_left_out_unless_asked_for_again(sm
     assert evaluated == {key: value for key, value in trained.items() if key != "cpu_seconds"}
     assert len(list((small / "saved").glob("*/weights.safetensors"))) == 1
 
+    config = sweep.configuration("small", 3)
+    training.run(ConfigDict({**config, "pretrained": True, "train": True}))  # finished last
+    assert sweep.weights_of(config).path == weights
+
     assert sweep.main(["small", "--seeds", "3", "--results", str(folder)]) == 0
     assert "is there" in capsys.readouterr().out
 
     assert sweep.run("small", 3, True, folder)[0] == 0
     assert figures_of(small, 3)["cpu_seconds"] > 0
-    assert len(list((small / "saved").glob("*/weights.safetensors"))) == 2
+    assert len(list((small / "saved").glob("*/weights.safetensors"))) == 3
 
 
 def test_figures_of_another_configuration_are_not_taken_for_these(small, capsys):
@@ -162,6 +168,28 @@ def test_a_run_that_stops_says_why(small):
     assert code == 1
     assert line.startswith("small, seed 0: the") and "loss is" in line
     assert not (small / "results").exists()
+
+
+def test_a_folder_of_runs_that_cannot_be_made_is_one_line(small):
+    (small / "saved").touch()
+    code, line = sweep.run("small", 0, False, small / "results")
+    assert code == 2 and line == f"small, seed 0: {small / 'saved' / 'logs'}: Not a directory"
+
+
+KILLS_ITSELF = """
+import multiprocessing, os
+
+if multiprocessing.parent_process():
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_run_that_is_killed_is_one_line_and_no_interruption(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(KILLS_ITSELF + RECIPE.format(folder=str(tmp_path / "saved")))
+    assert sweep.main([str(file), "--results", str(tmp_path), "--again"]) == 1
+    line = "a run was killed: the same command without the runs that are done goes on\n"
+    assert capsys.readouterr().err == line
 
 
 def test_figures_that_cannot_be_written_are_one_line_and_the_weights_are_there(small):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from training import job
+from training import finished, job
 from training.errors import ConfigError
-from training.run_folder import CONFIG, FINAL, METRICS, run_name
+from training.run_folder import CONFIG, FINAL, METRICS, PREVIOUS_STATE, run_name
 
 ONE = "epochs=1"
 
@@ -97,11 +97,40 @@ def test_why_a_run_cannot_be_extended(configure, run):
     constant = "scheduler=constant"
     with pytest.raises(ConfigError, match=r"^extend: scheduler=one_cycle ends with the last epoch"):
         run("extend=True")
-    with pytest.raises(ConfigError, match=r"^extend: no finished run .* fewer than 2 epochs in "):
+    with pytest.raises(ConfigError, match=r"^extend: no finished run .* fewer than 2 epochs and "):
         run(constant, "epochs=2", "extend=True")
     run(constant, ONE)
     with pytest.raises(ConfigError, match=r"^extend: no finished run"):
         run(constant, "epochs=2", "lr=0.1", "extend=True")
     Path(configure().save_dir, run_name(configure(constant, ONE)), FINAL).unlink()
-    with pytest.raises(ConfigError, match=r"final\.pt is missing, which a run goes on from"):
+    with pytest.raises(ConfigError, match=r"fewer than 2 epochs and a final\.pt, which it goes on"):
         run(constant, "epochs=2", "extend=True")
+
+
+def test_of_the_shorter_runs_one_that_can_go_on_is_taken(configure, run, caplog):
+    """Neither the longest, which has no last state, nor the fine-tuned one."""
+    constant = "scheduler=constant"
+    run(constant, ONE)
+    run(constant, "epochs=2")
+    run(constant, "epochs=2", "pretrained=True", "train=True")
+    Path(configure().save_dir, run_name(configure(constant, "epochs=2")), FINAL).unlink()
+    caplog.set_level("INFO")
+    run(constant, "epochs=3", "extend=True")
+    short = Path(configure().save_dir, run_name(configure(constant, ONE)))
+    assert f"extending {short}, 1 epochs, into" in caplog.text
+
+
+def test_a_path_of_dots_is_a_folder_with_a_name(run, tmp_path, monkeypatch):
+    keys = ("scheduler=constant", "path=.")
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    run(*keys, ONE)
+    run(*keys, "epochs=2", "extend=True")
+    assert sorted(path.name for path in tmp_path.glob("mine*")) == ["mine", "mine-2"]
+
+
+def test_an_extension_keeps_the_state_it_has_reached(tmp_path):
+    """It was killed between two renames: the state before its last one is there."""
+    (tmp_path / PREVIOUS_STATE).touch()
+    finished.extend(None, None, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [PREVIOUS_STATE]

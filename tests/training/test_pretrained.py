@@ -163,8 +163,10 @@ def test_an_interrupted_fine_tuning_goes_on_from_itself(run, configure, monkeypa
         save_state(folder, state)
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(training_run, "git_revision", lambda: "later")
     with monkeypatch.context() as patch:
         patch.setattr(training_run, "save_state", save_and_be_interrupted)
+        patch.setattr(training_run, "git_revision", lambda: "first")
         with pytest.raises(Interrupted):
             run(two, "pretrained=True", "train=True")
     resumed = run(two, "pretrained=True", "train=True")
@@ -173,3 +175,5 @@ def test_an_interrupted_fine_tuning_goes_on_from_itself(run, configure, monkeypa
     folders = {path.name for path in Path(configure().save_dir).iterdir()}
     name = run_name(configure(two))
     assert folders == {name, f"{name}-finetuned", f"{name}-finetuned-2"}
+    tuned = Path(configure().save_dir, f"{name}-finetuned", WEIGHTS)
+    assert read_metadata(tuned)["git_revision"] == "first, later"
