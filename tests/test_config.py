@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,7 @@ def test_the_authors_long_command_line_sets_every_key(separator):
         ("--config.lr=1", "lr", 1.0),
         ("--config.norm_type=batchnorm", "norm_type", "BatchNorm"),
         ("--config.attention_type=global", "attention_type", "Global"),
+        ("--config.data_dir=~/slides", "data_dir", str(Path.home() / "slides")),
     ],
 )
 def test_other_ways_of_writing_a_value(argument, name, value):

@@ -1,5 +1,7 @@
 """The tester is tested: it must fail what is not equivariant, and measure what is not exact."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -129,3 +131,17 @@ def test_an_activation_in_place_hides_nothing():
     assert torch.equal(x, before)
     assert errors == equivariance_error(wrong, "p4", x.relu())
     assert errors[1] > 0.1
+
+
+@pytest.mark.parametrize("wide", [3, 5])
+def test_another_shape_than_the_turned_output_s_is_an_infinite_error(wide):
+    """A line of equal pixels, the same way up however the input is turned, broadcasts to itself."""
+
+    class Line(nn.Module):
+        def forward(self, x):
+            return x.mean((-2, -1), keepdim=True).expand(-1, -1, 1, wide)
+
+    errors = equivariance_error(Line(), "p4", torch.rand(1, 1, 6, 6))
+    assert list(errors.values()) == pytest.approx([0, math.inf, 0, math.inf], abs=1e-6)
+    with pytest.raises(AssertionError, match="inf"):
+        assert_equivariant(Line(), "p4", torch.rand(1, 1, 6, 6))

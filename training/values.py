@@ -1,5 +1,6 @@
 """Each key of the configuration on its own: its type and valid values, without loading torch."""
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ from config import KEYS
 from g_selfatt.config_keys import Key
 from training.errors import ConfigError
 
+_PATHS = {"data_dir", "save_dir", "path", "weights"}
 _LONGEST = 80  # characters of a value that an error message repeats
 
 
@@ -38,6 +40,8 @@ def _checked(key: Key, value: Any) -> Any:
         value = float(value)
     if type(value) is not key.type:
         raise ConfigError(f"{key.name}: got {_shown(value)}, expected {key.type.__name__}")
+    if key.name in _PATHS:  # the shell expands no ~ behind a =
+        value = os.path.expanduser(value)
     if key.choices:
         spelling = {choice.lower(): choice for choice in key.choices}
         if value.lower() not in spelling:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import nan
+from math import inf, nan
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,11 @@ def layer_errors(
         for h in range(group.num_elements):
             of_acted = _run(network, group.act_on_signal(x, h), layers)
             for name, y in outputs.items():
-                difference = of_acted[name] - _act_on_output(group, y, h)
+                expected = _act_on_output(group, y, h)
+                if of_acted[name].shape != expected.shape:  # which broadcasting would hide
+                    errors[name][h] = inf
+                    continue
+                difference = of_acted[name] - expected
                 if h not in group.grid_elements and difference.dim() > 2:
                     difference = difference[..., inscribed_disc(difference)]
                 # NaN where the disc has no pixel, or the output is zero: that says nothing.

@@ -11,6 +11,7 @@ from torch import nn
 from g_selfatt import models
 from g_selfatt.models import CheckpointError, weights
 from g_selfatt.models.group_transformer_presets import PRESETS
+from g_selfatt.nn import GroupLocalSelfAttention
 
 
 def small(**options):
@@ -99,12 +100,27 @@ def test_gevit_networks(golden, index):
 
 def test_a_single_layer_of_the_released_code_loads(golden):
     case = next(c for c in golden("layers") if (c["group"], c["kind"]) == ("p4m", "group_local"))
-    from g_selfatt import groups
-    from g_selfatt.nn import GroupLocalSelfAttention
-
-    layer = GroupLocalSelfAttention(groups.get("p4m"), **case["kwargs"], group_encoding="paper")
+    layer = GroupLocalSelfAttention("p4m", **case["kwargs"], group_encoding="paper")
     models.load_original_state_dict(layer, case["state_dict"])
     torch.testing.assert_close(layer(case["x"]), case["y"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("group", "encoding", "source", "words"),
+    [
+        ("p4", "equivariant", "gsa-nets", "'equivariant' in place of 'paper'"),
+        ("p4", "paper", "gevit", "'paper' in place of 'gevit'"),
+        ("p4m", "gevit", "gevit", "p4m has mirrors"),
+        ("p4", "paper", "gsa-nets", ""),
+        ("p4", "gevit", "gevit", ""),
+        ("z2", "equivariant", "gsa-nets", ""),  # one element has one encoding
+    ],
+)
+def test_weights_whose_numbers_do_not_come_out_are_said_to(recwarn, group, encoding, source, words):
+    layer = GroupLocalSelfAttention(group, 2, 3, 2, 1, 3, group_encoding=encoding)
+    models.load_original_state_dict(layer, layer.state_dict(), source=source)
+    said = "".join(str(one.message) for one in recwarn)
+    assert words in said and bool(said) == bool(words)
 
 
 def test_batch_norm_state_travels_too(tmp_path):
