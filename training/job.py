@@ -17,7 +17,7 @@ from training.checkpointing import close_states
 from training.evaluation import Score
 from training.experiment import SMOKE_IMAGES, Experiment
 from training.figures import by_class, figures, say, test
-from training.keys_taken import unused_keys
+from training.keys_taken import doubts
 from training.run_folder import WEIGHTS, claimed
 from training.schedulers import EXTENDABLE
 from training.settings import choose_device
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 def run(config: ConfigDict) -> dict[str, Any]:
     """Train or evaluate; see `training.run`, which main.py calls."""
-    for name in unused_keys(config):
-        logger.warning("%s: %s takes no such key, so it changes nothing", name, config.model)
+    for line in doubts(config):
+        logger.warning(line)
     device = distributed.device_here(choose_device(config.device))
     keep_freed_memory()
     with distributed.processes(device):

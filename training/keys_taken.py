@@ -54,12 +54,26 @@ def network_keys(config: Mapping[str, Any]) -> list[Key]:
     return [key for key in SECTIONS["The network"] if entry.takes(key.keyword)] + [*entry.keys]
 
 
-def unused_keys(config: Mapping[str, Any]) -> list[str]:
-    """The names of the keys that are given and that the network of a configuration does not take.
+def doubts(config: Mapping[str, Any]) -> list[str]:
+    """What in a resolved configuration can hardly be meant: keys without effect, or of a bad one.
 
-    Args:
-        config: whose model is registered.
+    Returns:
+        A line for each, which begins with the name of a key.
     """
     taken = {key.name for key in network_keys(config)}
-    others = [key for key in SECTIONS["The network"] if key.name not in taken]
-    return [key.name for key in others if config[key.name] not in (None, key.default)]
+    given = [key for key in SECTIONS["The network"] if config[key.name] not in (None, key.default)]
+    lines = [
+        f"{key.name}: {config['model']} takes no such key, so it changes nothing"
+        for key in given
+        if key.name not in taken
+    ]
+    if config["augment"] and not datasets.INFO[config["dataset"]].augmentation:
+        lines.append(f"augment: {config['dataset']} has no augmentation, so it changes nothing")
+    spread = config["position_init_scale"] or config.get("locality_init")
+    by_mlp = "locality_init" in taken and config["positional_encoding"] != "table"
+    if config["train"] and config["optimizer"] == "SGD" and by_mlp and not spread:
+        lines.append(
+            "position_init_scale: with 0 and SGD the first steps make the networks of the positions "
+            "blind (docs/fidelity.md); 1 does not"
+        )
+    return lines

@@ -13,6 +13,7 @@ from g_selfatt.datasets import INFO
 from g_selfatt.models import CNN
 from g_selfatt.models.group_transformer_presets import PRESETS
 from g_selfatt.nn import Swish
+from training.keys_taken import doubts
 from training.network import compile_network, create_network
 from training.precision import Precision
 
@@ -111,8 +112,26 @@ def test_a_compiled_network_gives_the_same_numbers_and_the_same_checkpoint():
     assert compiled.state_dict().keys() == network.state_dict().keys()
 
 
-def test_keys_that_the_network_does_not_take_are_named(configure, caplog):
-    given = ("position_init_scale=3", "whitening_scale=1", "norm_type=LayerNorm", "smoke=True")
-    training.run(configure("model=p4convnet", *given))
-    names = [record.args[0] for record in caplog.records if "takes no such key" in record.message]
-    assert names == ["whitening_scale", "position_init_scale"]
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        ("model=p4convnet", []),
+        (
+            "model=p4convnet position_init_scale=3 whitening_scale=1 norm_type=LayerNorm",
+            ["whitening_scale", "position_init_scale"],
+        ),
+        ("dataset=digitPairs augment=True model=z2convnet", ["augment"]),
+        ("optimizer=SGD position_init_scale=0 locality_init=0", ["position_init_scale"]),
+        ("optimizer=SGD position_init_scale=0 locality_init=0 positional_encoding=table", []),
+        ("optimizer=SGD position_init_scale=1", []),
+        ("optimizer=SGD model=p4convnet", []),
+        ("optimizer=Adam position_init_scale=0 locality_init=0", []),
+    ],
+)
+def test_keys_that_can_hardly_be_meant_are_named(configure, overrides, names):
+    assert [line.partition(":")[0] for line in doubts(configure(*overrides.split()))] == names
+
+
+def test_doubts_are_logged(configure, caplog):
+    training.run(configure("model=p4convnet", "whitening_scale=1", "smoke=True"))
+    assert "whitening_scale: p4convnet takes no such key, so it changes nothing" in caplog.text
