@@ -5,7 +5,7 @@ Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothin
     batch 32, 15 epochs, training images shifted and mirrored; the last 5,000 are validation
 Command: python main.py --config=runs/cifar10_mz2convnet.py
 Reached: 88.45 %, one seed
-Cost: about 160 minutes, one core of an AMD EPYC, or 95 minutes, two cores
+Cost: 126 minutes, two cores of an AMD EPYC, for a part of it one
 """
 
 from runs.rotmnist_p4convnet import get_config as base

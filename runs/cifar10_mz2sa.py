@@ -14,7 +14,4 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "CIFAR10"
-    config.model = "mz2sa"
-    return config
+    return defaults(dataset="CIFAR10", model="mz2sa")

@@ -13,7 +13,4 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "CIFAR10"
-    config.model = "z2sa"
-    return config
+    return defaults(dataset="CIFAR10", model="z2sa")

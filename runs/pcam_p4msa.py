@@ -13,7 +13,4 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "PCam"
-    config.model = "p4msa"
-    return config
+    return defaults(dataset="PCam", model="p4msa")

@@ -13,7 +13,4 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "rotMNIST"
-    config.model = "p12sa"
-    return config
+    return defaults(dataset="rotMNIST", model="p12sa")

@@ -12,7 +12,4 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "rotMNIST"
-    config.model = "p16sa"
-    return config
+    return defaults(dataset="rotMNIST", model="p16sa")

@@ -12,13 +12,13 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "rotMNIST"
-    config.model = "p4sa"
-    config.epochs = 6
-    config.scheduler = "one_cycle"
-    config.lr = 0.004
-    config.whitening_scale = 0.3
-    config.dropout_att = 0.0
-    config.dropout_values = 0.0
-    return config
+    return defaults(
+        dataset="rotMNIST",
+        model="p4sa",
+        epochs=6,
+        scheduler="one_cycle",
+        lr=0.004,
+        whitening_scale=0.3,
+        dropout_att=0.0,
+        dropout_values=0.0,
+    )

@@ -6,7 +6,7 @@ Protocol: held_out, Adam 4e-3 with one cycle, batch 8, 15 epochs; BatchNorm, hea
     weights averaged (0.999), no dropout, training images turned by any angle
 Command: python main.py --config=runs/rotmnist_p4sa_long_turned.py
 Reached: 98.09 %, one seed
-Cost: about 100 minutes, two cores of an AMD EPYC; 146 minutes as it was run, partly on one core
+Cost: 146 minutes, two cores of an AMD EPYC, for a part of it one
 """
 
 from runs.rotmnist_p4sa_long import get_config as base

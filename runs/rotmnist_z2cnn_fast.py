@@ -12,10 +12,4 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "rotMNIST"
-    config.model = "z2cnn"
-    config.epochs = 6
-    config.scheduler = "one_cycle"
-    config.lr = 0.004
-    return config
+    return defaults(dataset="rotMNIST", model="z2cnn", epochs=6, scheduler="one_cycle", lr=0.004)

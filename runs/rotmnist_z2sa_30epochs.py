@@ -12,8 +12,4 @@ from config import get_config as defaults
 
 def get_config():
     """The configuration."""
-    config = defaults()
-    config.dataset = "rotMNIST"
-    config.model = "z2sa"
-    config.epochs = 30
-    return config
+    return defaults(dataset="rotMNIST", model="z2sa", epochs=30)

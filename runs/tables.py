@@ -83,7 +83,7 @@ def summary(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
             f"{first['parameters']:,}",
             _pace(runs),
             first["machine"].removesuffix(", amp off"),
-            re.split(r",| \(", first["data"])[0],
+            first["data"],
         )
 
 
@@ -97,7 +97,7 @@ def seeds(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
                 *(str(run[key]) for key in ("seed", "epochs", "best_epoch")),
                 f"{run['validation_accuracy']:.2%}",
                 f"{run['test_accuracy']:.2%} ({run['test_correct']:,} of {run['test_images']:,})",
-                run["trained_by"][:7],
+                re.sub(r"[0-9a-f]{40}", lambda commit: commit[0][:7], run["trained_by"]),
             )
 
 

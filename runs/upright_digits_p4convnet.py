@@ -5,7 +5,7 @@ Protocol: held_out, AdamW 4e-3 with one cycle, weight decay 0.02, label smoothin
     batch 16, 10 epochs, nothing turned in training or validation
 Command: python main.py --config=runs/upright_digits_p4convnet.py
 Reached: 65.78 %, mean of three seeds
-Cost: 15 seconds of one core of an AMD EPYC
+Cost: 17 seconds of one core of an AMD EPYC
 """
 
 from runs.rotdigits_p4convnet import get_config as base
