@@ -286,7 +286,7 @@ KEYS: dict[str, Key] = {key.name: key for keys in SECTIONS.values() for key in k
 
 
 def get_config(**values: Any) -> ConfigDict:
-    """The default configuration, a ConfigDict whose keys are fixed and typed.
+    """The default configuration, a ConfigDict whose values are typed.
 
     Args:
         values: values of keys in place of their defaults, those that the network or the data set

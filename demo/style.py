@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
@@ -25,7 +24,6 @@ DPI = 200
 def card(title: str, height: float) -> Figure:
     """An empty picture, `WIDTH` × height inches, with its message on top."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="none")
-    FigureCanvasAgg(figure)
     edge = 0.08  # inches of rounding
     box = FancyBboxPatch(
         (edge / WIDTH, edge / height),

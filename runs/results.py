@@ -72,6 +72,5 @@ def arguments_of(recipe: str, folder: Path = RESULTS) -> Iterator[str]:
 def write(figures: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     """Write the figures of a run, whole or not at all; returns the file."""
     path = path_of(figures["recipe"], figures["seed"], folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(figures, indent=1) + "\n")
     return path

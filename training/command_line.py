@@ -12,7 +12,7 @@ import config as defaults
 from g_selfatt import datasets
 from g_selfatt.config_keys import Key, declared_keys
 from training.errors import ConfigError
-from training.keys_taken import missing
+from training.keys_taken import missing, own_keys
 from training.values import check_values
 
 _WIDTHS = 72, 120  # of the table of --help, which takes the width of the terminal in between
@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str]) -> ConfigDict:
         config = _read(arguments)
     own: dict[str, Key] = {}
     if extra := sorted(set(config) - set(defaults.KEYS)):
-        own = _own_keys(config)
+        own = own_keys(config)
         for name in extra:
             _refuse_unknown(name, own)
     for name in sorted(set(defaults.KEYS) - set(config)):
@@ -97,7 +97,7 @@ def _read_with_own_keys(arguments: Sequence[str], unknown: Sequence[str]) -> Con
     if not with_file and not declared & set(unknown):
         _refuse_unknown(unknown[0])  # answered at once, without torch
     config = _read(choosing)
-    own = _own_keys(config)
+    own = own_keys(config)
     for name in unknown:
         if name in declared - set(own):
             raise ConfigError(
@@ -124,12 +124,6 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return choosing, rest
 
 
-def _own_keys(config: ConfigDict) -> dict[str, Key]:
-    from training.keys_taken import own_keys  # loads torch
-
-    return own_keys(config)
-
-
 def help_text() -> str:
     """The table of `--help`: every key with type, default and meaning, as wide as the terminal."""
     least, most = _WIDTHS
@@ -141,7 +135,7 @@ def help_text() -> str:
         lines += ["", f"{section:<22}{'type':<7}{'default':<16}meaning"]
         for key in keys:
             lines += _row(key, width)
-    lines += ["", "Of some networks alone (files of g_selfatt/models)"]
+    lines += ["", "Of some networks only (files of g_selfatt/models)"]
     of_networks = sorted(set(declared_keys("g_selfatt.models")) - set(defaults.KEYS))
     indent = "  "
     lines += textwrap.wrap(

@@ -1,13 +1,13 @@
 """The picture of what a network takes for what."""
 
-import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
-from training.run_folder import printable, write_atomic
+from g_selfatt.datasets.files import replacing
+from training.run_folder import printable
 
 _WITH_NUMBERS = 30  # classes up to which every cell has its number
 _WITH_NAMES = 200  # classes up to which they are named; more would take gigabytes
@@ -24,7 +24,6 @@ def draw(path: Path, title: str, confusion: Tensor, classes: Sequence[str]) -> N
         classes: K names.
     """
     # no pyplot figure: no window system is touched, and nothing stays open
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -33,7 +32,6 @@ def draw(path: Path, title: str, confusion: Tensor, classes: Sequence[str]) -> N
     names = [_short(name) for name in classes]
     side = 3.6 + max(0.19, 0.6 - 0.02 * len(names)) * min(len(names), _WITH_NAMES)  # inches
     figure = Figure(figsize=(side + 1, side), layout="constrained", dpi=100)
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     ConfusionMatrixDisplay(shares, display_labels=names).plot(
         ax=axes,
@@ -54,11 +52,9 @@ def draw(path: Path, title: str, confusion: Tensor, classes: Sequence[str]) -> N
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # `$x^y$` is no formula
     figure.suptitle(printable(title), parse_math=False)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of each name in other scripts
-        figure.savefig(buffer, format="png")
-    write_atomic(path, buffer.getvalue())
+        figure.savefig(temporary, format="png")
 
 
 def _short(name: str) -> str:

@@ -1,11 +1,11 @@
 """The picture of a run: loss and accuracy by epoch."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.run_folder import printable, write_atomic
+from g_selfatt.datasets.files import replacing
+from training.run_folder import printable
 
 
 def draw(
@@ -23,12 +23,10 @@ def draw(
         results: best_epoch, test_accuracy, and on which images the epoch was selected.
     """
     # no pyplot: no window system is touched, and nothing stays open
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     figure = Figure(figsize=(10, 4), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
     epochs = [row["epoch"] for row in history]
     best, selected_on = results["best_epoch"], results["selected_on"]
     for axes, quantity, place in zip(
@@ -57,6 +55,5 @@ def draw(
             axes.set_ylabel("cross-entropy [nats]")
         axes.legend(loc=place, fontsize="small")
     figure.suptitle(printable(title), parse_math=False)  # `$x^y$` is no formula
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_atomic(path, buffer.getvalue())
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -6,6 +6,7 @@ In a process of its own every function here is the trivial one: its own value is
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from g_selfatt.datasets import DataError
 from training.errors import ConfigError, ExpectedStop, LostProcess
 
 T = TypeVar("T")
+# The others wait while the first process of a machine downloads a data set or decodes a folder.
+PATIENCE = timedelta(hours=6)
 
 
 def size() -> int:
@@ -95,7 +98,7 @@ def processes(device: torch.device) -> Iterator[None]:
         # After a restart the store still has the addresses of the processes before. On several
         # machines the count of restarts differs, and torchrun needs a setting: docs/distributed.md.
         store = dist.PrefixStore(f"life {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-    dist.init_process_group(backend, store=store, rank=number, world_size=count)
+    dist.init_process_group(backend, store=store, rank=number, world_size=count, timeout=PATIENCE)
     try:
         yield
     except ExpectedStop as stop:

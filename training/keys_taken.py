@@ -73,7 +73,7 @@ def doubts(config: Mapping[str, Any]) -> list[str]:
     by_mlp = "locality_init" in taken and config["positional_encoding"] != "table"
     if config["train"] and config["optimizer"] == "SGD" and by_mlp and not spread:
         lines.append(
-            "position_init_scale: with 0 and SGD the first steps make the networks of the positions "
-            "blind (docs/fidelity.md); 1 does not"
+            "position_init_scale: with 0 and SGD, the first steps make the position networks blind "
+            "(docs/fidelity.md); 1 does not"
         )
     return lines

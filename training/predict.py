@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from g_selfatt.datasets.errors import one_line
 from g_selfatt.datasets.image_files import SUFFIXES
+from training.allocator import is_out_of_memory
 from training.attention_pictures import draw, picture_names, refuse_without_attention
 from training.errors import UserError
 from training.prediction import Prediction, find_files, load_network, predict_batches
@@ -50,8 +51,9 @@ def main(arguments: Sequence[str]) -> int:
     """Print a line for each image.
 
     Returns:
-        The exit code: 2 for a mistake of the user's, such as a file among others that is no image;
-        130 after Ctrl-C. What has been predicted by then is printed and in the table.
+        The exit code: 2 for a mistake of the user's, such as a file among others that is no image,
+        and where memory ends; 130 after Ctrl-C. What has been predicted by then is printed and in
+        the table.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -61,6 +63,15 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     except (UserError, OSError) as error:
         print(printable(one_line(error)), file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(
+            "out of memory: end other programs, or take a machine with more; what was predicted is "
+            "printed",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -92,12 +92,11 @@ class Pace:
     The clock starts at the first look: what comes before may compile the attention.
 
     Args:
-        done: steps done by the processes before this one.
         total: steps of the whole run.
     """
 
-    def __init__(self, done: int, total: int) -> None:
-        self._done, self._total = done, total
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
         self._start: float | None = None
 
     def left(self, done: int) -> str:

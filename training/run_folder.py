@@ -201,7 +201,7 @@ def write_atomic(path: Path, data: bytes | str, previous: Path | None = None) ->
     """Write a file so that whoever looks finds the old or the new content, whole.
 
     Args:
-        path: in an existing folder.
+        path: the file; missing folders are made.
         data: text is written as UTF-8.
         previous: where the old file goes, if there is one.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from g_selfatt.datasets.errors import one_line
 from training.errors import UserError
 
 MODES = ("disabled", "offline", "online")
@@ -53,8 +54,7 @@ class Tracker:
                 config=config.to_dict(),
             )
         except wandb.Error as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"wandb={config.wandb} cannot start: {reason}") from error
+            raise UserError(f"wandb={config.wandb} cannot start: {one_line(error)}") from error
         self.run_id = self._run.id
 
     def log(self, figures: dict[str, Any], epoch: int) -> None:

@@ -152,7 +152,7 @@ class Trainer:
         """
         steps = len(self.training)
         self._save, self._save_every, self._saved_at = save, save_every, time.monotonic()
-        pace = Pace(self.epoch * steps + self.progress.step, self.epochs * steps)
+        pace = Pace(self.epochs * steps)
         with self._signals:
             while self.epoch < self.epochs:
                 self._train_epoch(pace)

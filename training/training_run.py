@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from g_selfatt import models
 from g_selfatt.datasets import DataError
+from g_selfatt.datasets.errors import one_line
 from training import distributed, pretrained, transfer
 from training.checkpointing import close_states, load_state, save_state
 from training.errors import Interrupted, NonFiniteLoss, Terminated, Termination, UserError
@@ -123,7 +124,7 @@ class TrainingRun:
             )
 
     def _refuse_other_weights(self) -> None:
-        """The weights that a run started from can have been trained anew meanwhile."""
+        """The weights that a run started from can have been trained again meanwhile."""
         weights, then = self.experiment.weights, self.state["initial_weights"]
         if weights and not then.endswith(models.read_metadata(weights)["sha256"]):
             raise UserError(
@@ -135,7 +136,7 @@ class TrainingRun:
         try:
             self.trainer.load_state_dict(state)
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            misfit = " ".join(str(error).split())[:200]
+            misfit = one_line(error)[:200]
             raise UserError(
                 f"the state in {self.folder} does not fit this version of the program ({misfit}); "
                 "delete its state files to start the run again"

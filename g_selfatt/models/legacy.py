@@ -59,7 +59,8 @@ def load_original_state_dict(
 def _warn_of_other_numbers(
     layer: GroupSelfAttention | GroupLocalSelfAttention, source: str
 ) -> None:
-    here, there = (group_index(layer.group, e) for e in (layer.group_encoding, SOURCES[source]))
+    encodings = str(layer.group_encoding), SOURCES[source]
+    here, there = (group_index(layer.group, encoding) for encoding in encodings)
     if not torch.equal(here, there):
         problem = f"group_encoding={layer.group_encoding!r} in place of {SOURCES[source]!r}"
     elif source == "gevit" and (layer.group.matrices.det() < 0).any():

@@ -29,7 +29,7 @@ def test_a_table_is_filled_by_hand_computed_figures(tmp_path):
     run = {
         "recipe": "rotdigits_p4sa", "model": "p4sa", "epochs": 10, "best_epoch": 9,
         "parameters": 9468, "validation_accuracy": 0.9, "test_images": 300,
-        "machine": "a machine", "data": "digits, turned", "trained_by": "0123456789", "config": {},
+        "machine": "a machine", "data": "digits, turned", "trained_by": f"{10**39}-dirty", "config": {},
     }  # fmt: skip
     for seed, (correct, cpu) in enumerate([(270, 50.0), (276, None), (264, 70.0)]):
         figures = {"seed": seed, "test_correct": correct, "test_accuracy": correct / 300}
@@ -39,7 +39,7 @@ def test_a_table_is_filled_by_hand_computed_figures(tmp_path):
     assert filled[0] == "before" and filled[-1] == "after"
     assert filled[3] == "|---|---|---|---|---|---|---|---|"
     assert filled[4] == (
-        "| `rotdigits_p4sa` | 90.00 ± 2.00 % | 3 |  | 9,468 | 6 | a machine | digits |"
+        "| `rotdigits_p4sa` | 90.00 ± 2.00 % | 3 |  | 9,468 | 6 | a machine | digits, turned |"
     )
     (tmp_path / "peers.json").write_text('{"rotdigits_p4sa": 4.2e-16}')
     peers = tables.fill(page.format("peers"), tmp_path).splitlines()
@@ -51,7 +51,7 @@ def test_a_table_is_filled_by_hand_computed_figures(tmp_path):
     ]
     seeds = tables.fill(page.format("seeds"), tmp_path).splitlines()
     assert seeds[5] == (
-        "| `rotdigits_p4sa` | 1 | 10 | 9 | 90.00% | 92.00% (276 of 300) | 0123456 |"
+        "| `rotdigits_p4sa` | 1 | 10 | 9 | 90.00% | 92.00% (276 of 300) | 1000000-dirty |"
     )
 
 
@@ -74,7 +74,8 @@ def test_shipped_weights_have_their_figures(path):
     ]
     assert len(of_these) == 1
     # Evaluated again by the code of today, which rounds differently than the code that trained.
-    assert of_these[0]["test_accuracy"] == pytest.approx(recorded["test_accuracy"], abs=5e-3)
+    images = recorded["test_images"]
+    assert abs(of_these[0]["test_correct"] - recorded["test_correct"]) <= 1 + images / 5_000
     assert of_these[0]["parameters"] == recorded["parameters"]
 
 

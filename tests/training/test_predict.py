@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import training
 from g_selfatt import datasets, models
@@ -42,14 +43,15 @@ def digits(tmp_path):
     return folder, test
 
 
-def test_probabilities_are_those_of_the_network_on_the_loader_s_batches(digits):
+def test_probabilities_are_those_of_the_network_on_the_loader_s_batches(digits, monkeypatch):
     folder, test = digits
+    monkeypatch.setattr(prediction, "PIXELS", 64 * 12**2)  # two batches
     network = models.create_model("p4sa", "rotDigits", pretrained=True).eval()
     info = datasets.INFO["rotDigits"]
     loader = datasets.make_loader(test, info, 7, device="cpu", shuffle=False, seed=0)
     with torch.no_grad():
         expected = torch.cat([network(x).softmax(1) for x, _ in loader])
-    found = training.predict(network.pretrained_config["name"], folder)  # two batches
+    found = training.predict(network.pretrained_config["name"], folder)
     got = torch.tensor([[one.probabilities[str(c)] for c in range(10)] for one in found])
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     right = sum(one.label == str(int(y)) for one, y in zip(found, test.labels, strict=True))
@@ -89,6 +91,31 @@ def test_a_file_that_is_no_image_is_named_and_all_others_are_predicted(
     assert rows[-1]["file"] == f"{folder}/\\udcff.png"
 
 
+@pytest.mark.parametrize(
+    "weights, batches", [(SHIPPED, [33]), ("rotMNIST-z2cnn*", [32, 1]), ("CIFAR10-*", [24, 9])]
+)
+def test_larger_images_are_fewer_in_a_batch(tmp_path, weights, batches):
+    """As in an evaluation on a CPU: of 12×12, 28×28 and 32×32 pixels."""
+    files = [tmp_path / f"{index}.png" for index in range(33)]
+    for file in files:
+        Image.new("L", (9, 9)).save(file)
+    found = prediction.predict_batches(load_network(weights), files)
+    assert [len(x) for x, _ in found] == batches
+
+
+def test_the_end_of_memory_is_one_line(digits, capsys, monkeypatch):
+    def take_all(module, inputs):
+        torch.empty(2**60)
+
+    hook = nn.modules.module.register_module_forward_pre_hook(take_all)
+    try:
+        assert command(monkeypatch, SHIPPED, digits[0] / "03.png") == 2
+    finally:
+        hook.remove()
+    said = capsys.readouterr().err
+    assert said.startswith("out of memory: ") and said.count("\n") == 1
+
+
 def test_what_is_predicted_before_an_interruption_is_kept(digits, tmp_path, capsys, monkeypatch):
     folder, _ = digits
     table, read = tmp_path / "out.csv", prediction.read_image
@@ -99,9 +126,10 @@ def test_what_is_predicted_before_an_interruption_is_kept(digits, tmp_path, caps
         return read(file, *arguments)
 
     monkeypatch.setattr(prediction, "read_image", interrupted)
+    monkeypatch.setattr(prediction, "PIXELS", 64 * 12**2)
     assert command(monkeypatch, SHIPPED, folder, "--csv", table) == 130
     assert capsys.readouterr().err.endswith("interrupted\n")
-    assert len(list(csv.DictReader(table.open()))) == prediction.BATCH
+    assert len(list(csv.DictReader(table.open()))) == 64
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(digits):

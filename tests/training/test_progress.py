@@ -10,7 +10,7 @@ from training.progress import Pace
 def test_what_comes_before_the_first_look_is_not_counted(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    pace = Pace(done=10, total=20)
+    pace = Pace(total=20)
     now[0] = 1000.0  # compiling
     assert pace.left(11) == "?"
     now[0] += 4
