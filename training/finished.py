@@ -72,7 +72,8 @@ def report(run: Weights) -> str:
             more = f"it cannot go on: {FINAL} is not there"
     return (
         f"finished already: test accuracy: {Score.of(results)}, with the weights of epoch "
-        f"{results['best_epoch']} of {results['epochs']}: {run.path}\n"
+        f"{results['best_epoch']} of {results['epochs']}, trained on {run.metadata['data']}: "
+        f"{run.path}\n"
         f"to train it again: --config.repeat=True; to evaluate it: --config.pretrained=True "
         f"--config.path={run.path.parent}; {more}"
     )

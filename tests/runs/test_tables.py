@@ -29,7 +29,8 @@ def test_a_table_is_filled_by_hand_computed_figures(tmp_path):
     run = {
         "recipe": "rotdigits_p4sa", "model": "p4sa", "epochs": 10, "best_epoch": 9,
         "parameters": 9468, "validation_accuracy": 0.9, "test_images": 300,
-        "machine": "a machine", "data": "digits, turned", "trained_by": f"{10**39}-dirty", "config": {},
+        "machine": "a machine", "data": "digits, turned", "trained_by": f"{10**39}-dirty",
+        "config": {},
     }  # fmt: skip
     for seed, (correct, cpu) in enumerate([(270, 50.0), (276, None), (264, 70.0)]):
         figures = {"seed": seed, "test_correct": correct, "test_accuracy": correct / 300}

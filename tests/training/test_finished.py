@@ -27,6 +27,7 @@ def test_it_says_that_it_is_finished_and_trains_nothing(configure, run, capsys, 
     folder = Path(configure().save_dir, run_name(configure(ONE)))
     assert first.startswith("finished already: test accuracy: ") and str(folder) in first
     assert f"({trained['test_correct']} of 24 images)" in first
+    assert "trained on UCI handwritten digits inside scikit-learn" in first
     assert "--config.repeat=True" in second
     assert f"--config.pretrained=True --config.path={folder}; it cannot go on: scheduler=" in second
     assert folders(configure()) == [folder.name]
