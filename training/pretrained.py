@@ -21,7 +21,7 @@ from training import settings
 from training.errors import ConfigError, WeightsError
 from training.evaluation import OF_TEST
 from training.keys_taken import network_keys, own_keys
-from training.run_folder import NOT_IDENTITY, differences, identity, run_name
+from training.run_folder import NOT_IDENTITY, STATE, differences, identity, run_name
 
 logger = logging.getLogger(__name__)
 _OF_A_RUN = ("data", "machine", "seed")  # in the metadata
@@ -103,6 +103,10 @@ def read(folder: str | Path) -> Weights:
     try:
         return Weights.read(Path(folder, WEIGHTS))
     except FileNotFoundError:
+        if Path(folder, STATE).exists():
+            raise WeightsError(
+                f"{folder} holds a run that is not finished; the command that began it goes on"
+            ) from None
         there = ", ".join(str(path) for path in sorted(Path(folder).parent.glob(f"*/{WEIGHTS}")))
         raise WeightsError(
             f"no weights in path: looked for {Path(folder, WEIGHTS)}; beside it: {there or 'none'}"
@@ -132,6 +136,8 @@ def named(source: str | Path) -> Weights:
         WeightsError: there are no such weights, or they are damaged.
     """
     try:
+        if Path(source).is_dir():
+            return read(source)
         if Path(source).exists():
             return Weights.read(source)
         shipped = models.list_pretrained(str(source))

@@ -76,6 +76,9 @@ def test_of_a_repeated_run_the_newest_is_taken_and_an_unfinished_one_is_not(conf
     capsys.readouterr()
     run(ONE, "pretrained=True")
     assert f"{run_name(configure(ONE))}-2/{WEIGHTS}" in capsys.readouterr().out
+    for keys in ((ONE, "pretrained=True", f"path={third}"), (ONE, f"weights={third}")):
+        with pytest.raises(WeightsError, match="holds a run that is not finished; the command"):
+            run(*keys)
 
 
 def test_weights_under_the_name_of_another_configuration_are_not_taken(configure, run):
