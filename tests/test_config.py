@@ -277,8 +277,7 @@ def test_what_is_possible_is_not_refused(overrides):
 
 
 def test_auto_is_cuda_where_there_is_one():
-    expected = "cuda" if torch.cuda.is_available() else "cpu"
-    assert settings.choose_device("auto").type == expected
+    assert settings.choose_device("auto").type == ("cpu", "cuda")[torch.cuda.is_available()]
     assert settings.choose_device("cpu") == torch.device("cpu")
 
 
@@ -289,8 +288,7 @@ def test_train_is_by_default_the_opposite_of_pretrained():
 
 
 def test_resolving_twice_changes_nothing_and_leaves_the_argument_alone():
-    given = get_config()
-    once = settings.resolve(given)
+    once = settings.resolve(given := get_config())
     assert given.lr is None
     assert json.dumps(settings.resolve(once).to_dict()) == json.dumps(once.to_dict())
 

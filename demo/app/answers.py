@@ -27,6 +27,7 @@ ANGLES = tuple(range(0, 360, 15))  # of a curve, in degrees
 OF_DIGITS = ("rotMNIST", "rotDigits", "uprightDigits", "MNIST", "uprightMNIST")
 _ONE_FORWARD = threading.Lock()  # hooks keep what goes through a network that all requests share
 DIGIT_SHARE = 0.7  # of the side of an image that a digit takes
+PAPER_NOISE = 16  # levels of grey by which a photo of paper differs from place to place
 
 
 @cache
@@ -79,10 +80,12 @@ def prepare(image: Image.Image, network: nn.Module) -> Tensor:
 
 
 def _centre(image: Image.Image) -> Image.Image:
-    """A digit on black: what is dark on light is inverted, the digit is cut out and padded."""
-    edge = np.array(image)
-    if np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]]).mean() > 127:
-        image = ImageOps.invert(image)
+    """A digit on black: ink on paper becomes white on black, the digit is cut out and padded."""
+    pixels = np.array(image)
+    paper = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).mean()
+    if paper > 127:
+        ink = (paper - PAPER_NOISE - pixels).clip(0)
+        image = Image.fromarray(np.rint(ink * 255 / max(ink.max(), PAPER_NOISE)).astype(np.uint8))
     box = image.point(lambda value: 255 * (value > 64)).getbbox()
     if box is None:
         return image

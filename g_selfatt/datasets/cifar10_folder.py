@@ -1,7 +1,8 @@
 """CIFAR-10 as folders of images, as fast.ai and Kaggle distribute it.
 
 Lies in ``<root>/CIFAR10/{train,test}/<class>/``. The images are decoded once, into
-``<root>/CIFAR10/images.npz``, which is made again where names or sizes of the files change.
+``<root>/CIFAR10/images.npz``, which is made again where names or sizes of the files change; where
+that cannot be written, they are decoded every time.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from g_selfatt.datasets.errors import DataError, require
+from g_selfatt.datasets.errors import DataError, one_line, require
 from g_selfatt.datasets.files import replacing
 from g_selfatt.datasets.image_files import Files, list_images, read_colour
 from g_selfatt.datasets.registry import INFO
@@ -49,11 +49,10 @@ def read_folders(home: Path) -> Source:
         arrays = {}
         for part, listed in files.items():
             shape = (info.image_size, info.image_size, info.in_channels)
-            split = FolderSplit(listed, read_colour, shape)
-            arrays[f"x_{part}"] = torch.stack([split[i][0] for i in range(len(split))]).numpy()
-            arrays[f"y_{part}"] = np.array([label for _, label in listed], np.uint8)
-        with replacing(home / CACHE) as temporary, temporary.open("wb") as file:
-            np.savez(file, state=np.array(state), **arrays)
+            split = FolderSplit(listed, read_colour, shape).decoded()
+            arrays[f"x_{part}"] = split.images.numpy()
+            arrays[f"y_{part}"] = split.labels.numpy().astype(np.uint8)
+        _keep(home / CACHE, state, arrays)
     train, test = (
         TensorSplit.of_arrays(arrays[f"x_{part}"], arrays[f"y_{part}"], info, home / CACHE)
         for part in ("train", "test")
@@ -88,6 +87,17 @@ def _cached(path: Path, state: str) -> dict[str, np.ndarray] | None:
             return dict(file) if str(file["state"]) == state else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def _keep(path: Path, state: str, arrays: dict[str, np.ndarray]) -> None:
+    """Write the cache where that is possible."""
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, state=np.array(state), **arrays)
+    except OSError as error:
+        logger.warning(
+            "%s cannot be written (%s): the images are decoded every time", path, one_line(error)
+        )
 
 
 def _format(files: dict[str, Files]) -> str:

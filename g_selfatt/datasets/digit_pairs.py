@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from g_selfatt.datasets.record import Protocol
 from g_selfatt.datasets.registry import INFO, register
-from g_selfatt.datasets.rot_digits import SEED, SIZES, turned_digits
+from g_selfatt.datasets.rot_digits import SEED, SIZES, scikit_digits, turned_digits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,11 +39,10 @@ def digit_pairs(root: Path, *, download: bool = True) -> Source:
         training, validation and test images of rotDigits, upright: no digit is in two splits.
     """
     import numpy as np
-    from sklearn.datasets import load_digits
 
     from g_selfatt.datasets.splits import Source, stratified
 
-    digits, classes = turned_digits(np.zeros(sum(SIZES))), load_digits().target
+    digits, classes = turned_digits(np.zeros(sum(SIZES))), scikit_digits()[1]
     parts = stratified(classes, SIZES, SEED)
     random = np.random.RandomState(SEED)
     splits = (

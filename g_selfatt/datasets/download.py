@@ -8,9 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
-from tqdm import tqdm
-
-from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.errors import DataError, one_line, require
 from g_selfatt.datasets.files import replacing
 
 # Seconds without a byte after which a server counts as gone.
@@ -41,6 +39,7 @@ def obtain(url: str, path: Path, md5: str, *, download: bool = True) -> None:
 
 
 def _stream(url: str, path: Path) -> None:
+    tqdm = require("tqdm", "a download").tqdm
     with urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
         # disable=None: a bar on a terminal, silence in a log file.
         bar = {"total": response.length, "desc": url.rpartition("/")[2], "disable": None}

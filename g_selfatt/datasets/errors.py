@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}  # those that are not named as the module
+
 
 class DataError(ValueError):
     """Data that is missing or damaged; the message is one line that says what to do."""
@@ -25,6 +27,7 @@ def require(module: str, purpose: str) -> ModuleType:
         return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:
         package = module.partition(".")[0]
+        package = _PACKAGES.get(package, package)
         raise DataError(
             f"{purpose} needs {package}, which cannot be imported ({one_line(error)}): "
             f"install it with `pip install {package}`"

@@ -9,14 +9,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
+import math
 import os
 import re
+from collections import Counter
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from g_selfatt.config_keys import Key
 from g_selfatt.datasets.augment import Mirrors, Turns
-from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.errors import DataError, one_line, require
 from g_selfatt.datasets.image_files import (
     Files,
     is_hidden,
@@ -28,8 +32,6 @@ from g_selfatt.datasets.record import Protocol
 from g_selfatt.datasets.registry import register
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from g_selfatt.datasets.splits import Source, Split
 
 logger = logging.getLogger(__name__)
@@ -38,10 +40,10 @@ LIKE_SPLIT = re.compile(
 )
 SPLITS = {"train": ("train",), "validation": ("valid", "val", "validation"), "test": ("test",)}
 SHARES = (0.70, 0.15, 0.15)  # train, validation, test, where DIR has class folders only
-SEED = 0  # of the split: the same files are divided in the same way every time
 LEAST_PER_CLASS = 5  # of images, so that each of the three parts has one of every class
 MEMORY = 2**31  # bytes of decoded images up to which they are kept in memory
 SAMPLE = 2_000  # training images, at most, that mean and standard deviation are of
+SEED = 0  # of the choice of these
 
 
 @register(
@@ -75,19 +77,18 @@ def folder(root: Path, *, download: bool = True, image_size: int = 64) -> Source
         deviation of the training images.
 
     Raises:
-        DataError: a folder that is missing, empty, or of fewer than two classes; a file that is no
-            image.
+        DataError: a folder that is missing, empty, or of fewer than two classes, or that would be
+            left out; a file that is no image; Pillow or tqdm is missing.
     """
     from g_selfatt.datasets.splits import Source
 
+    require("PIL.Image", "folder")
     classes, parts = _find(root)
     channels = _channels(parts["train"])
-    train, validation, test = (
-        _split(files, classes, image_size, channels) for files in parts.values()
-    )
-    mean, std = _statistics(train)
     counts = _report(root, classes, parts, image_size, channels)
-    fingerprint = f"{counts}; files {_digest(root, parts)}"
+    splits = {split: _split(files, image_size, channels) for split, files in parts.items()}
+    mean, std = _statistics(splits["train"])
+    fingerprint = f"{counts}; files {_digest(root, parts, splits)}"
     facts: dict[str, Any] = {
         "provenance": f"{root.resolve()}: {fingerprint}",
         "fingerprint": fingerprint,
@@ -98,7 +99,7 @@ def folder(root: Path, *, download: bool = True, image_size: int = 64) -> Source
         "mean": mean,
         "std": std,
     }
-    return Source(train, validation, test, facts)
+    return Source(**splits, facts=facts)
 
 
 def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
@@ -126,6 +127,7 @@ def _find(root: Path) -> tuple[tuple[str, ...], dict[str, Files]]:
             "another one"
         )
     classes = _classes(homes["train"])
+    _refuse_others(root, {home.name for home in homes.values() if home}, classes)
     parts = {}
     for split, home in homes.items():
         if home is None:
@@ -152,39 +154,54 @@ def _classes(home: Path) -> tuple[str, ...]:
     return names
 
 
+def _refuse_others(root: Path, splits: set[str], classes: tuple[str, ...]) -> None:
+    """DataError where another folder than those of the splits has classes of theirs."""
+    others = sorted(
+        entry.name
+        for entry in os.scandir(root)
+        if not (entry.name in splits or is_hidden(entry.name))
+        and any(Path(entry, name).is_dir() for name in classes)
+    )
+    if others:
+        raise DataError(
+            f"{root} has {', '.join(sorted(splits))}; {', '.join(others)} would be left out, with "
+            "classes of the same names: call the folder of validation valid, and put others "
+            "elsewhere"
+        )
+
+
 def _divide(
     files: Files, shares: tuple[float, ...], root: Path, classes: tuple[str, ...]
 ) -> list[Files]:
-    """Parts of these shares, in each of which every class has its share, and one image at least."""
-    import numpy as np
+    """Parts of these shares, in each of which every class has its share, and one image at least.
 
-    from g_selfatt.datasets.splits import stratified
+    The images of a class are ranked by a digest of their names, and the last part takes the first
+    of them: so images that are added move others at the borders of the parts only.
+    """
 
-    labels = np.array([label for _, label in files])
-    counts = np.bincount(labels)
-    if counts.min() < LEAST_PER_CLASS:
+    def rank(file: tuple[str, int]) -> bytes:
+        return hashlib.sha256(os.fsencode(os.path.relpath(file[0], root))).digest()
+
+    counts = Counter(label for _, label in files)
+    if min(counts.values()) < LEAST_PER_CLASS:
         small = ", ".join(
-            f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < LEAST_PER_CLASS
+            f"{name} ({counts[label]})"
+            for label, name in enumerate(classes)
+            if counts[label] < LEAST_PER_CLASS
         )
         raise DataError(
             f"{root}: too few images to be divided into training, validation and test: {small}; it "
             f"takes at least {LEAST_PER_CLASS} of each class, or folders train, valid and test"
         )
-    sizes = [round(share * len(files)) for share in shares[1:]]
-    parts = stratified(labels, [len(files) - sum(sizes), *sizes], SEED)
-    if any(len(np.unique(labels[part])) < len(classes) for part in parts):
-        of_class = [_divide_class(np.flatnonzero(labels == c), shares) for c in range(len(classes))]
-        parts = [np.sort(np.concatenate(part)) for part in zip(*of_class, strict=True)]
-    return [[files[index] for index in part] for part in parts]
-
-
-def _divide_class(indices: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """Parts of these shares of one class; at least one image each."""
-    import numpy as np
-
-    indices = np.random.RandomState(SEED).permutation(indices)
-    sizes = [max(round(share * len(indices)), 1) for share in shares[1:]]
-    return np.split(indices, np.cumsum([len(indices) - sum(sizes), *sizes])[:-1])
+    parts: list[Files] = [[] for _ in shares]
+    for label, of_class in groupby(files, key=itemgetter(1)):
+        left = sorted(of_class, key=rank)
+        for part, share in zip(parts[:0:-1], shares[:0:-1], strict=True):  # the last goes first
+            size = max(round(share * counts[label]), 1)
+            part += sorted(left[:size])
+            left = left[size:]
+        parts[0] += sorted(left)
+    return parts
 
 
 def _channels(files: Files) -> int:
@@ -199,18 +216,13 @@ def _channels(files: Files) -> int:
     return 1
 
 
-def _split(files: Files, classes: tuple[str, ...], size: int, channels: int) -> Split:
+def _split(files: Files, size: int, channels: int) -> Split:
     """Decoded once where that fits in memory, else read when asked for."""
-    import torch
-
-    from g_selfatt.datasets.splits import FolderSplit, TensorSplit
+    from g_selfatt.datasets.splits import FolderSplit
 
     read = functools.partial(read_image, size=size, channels=channels)
     lazy = FolderSplit(files, read, (size, size, channels))
-    if len(files) * size * size * channels > MEMORY:
-        return lazy
-    images = torch.stack([lazy[index][0] for index in range(len(lazy))])
-    return TensorSplit(images, torch.tensor([label for _, label in files]))
+    return lazy if len(files) * size * size * channels > MEMORY else lazy.decoded()
 
 
 def _statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -218,18 +230,31 @@ def _statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     import torch
 
     chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(SEED))[:SAMPLE]
-    images = torch.stack([split[int(index)][0] for index in chosen]).double() / 255
-    std, mean = torch.std_mean(images, dim=(0, 2, 3), correction=0)
-    return tuple(mean.tolist()), tuple(value or 1.0 for value in std.tolist())
+    totals = []
+    for index in chosen.tolist():
+        pixels = split[index][0].flatten(1).long()  # (C, H·W); whole numbers are added exactly
+        totals.append(torch.stack([pixels.sum(1), pixels.square().sum(1)]))
+    count = len(totals) * pixels.shape[1]
+    sums, squares = torch.stack(totals).sum(0).tolist()  # Python's integers do not overflow
+    spreads = (count * square - total**2 for total, square in zip(sums, squares, strict=True))
+    std = tuple(math.sqrt(spread) / (255 * count) or 1.0 for spread in spreads)
+    return tuple(total / (255 * count) for total in sums), std
 
 
-def _digest(root: Path, parts: dict[str, Files]) -> str:
-    """What changes when an image comes, goes, or is of another class, split or size in bytes."""
+def _digest(root: Path, parts: dict[str, Files], splits: dict[str, Split]) -> str:
+    """What changes when an image comes, goes, or is of another class, split or size in bytes.
+
+    And, in a split that is in memory, when it has other pixels.
+    """
+    from g_selfatt.datasets.splits import TensorSplit
+
     digest = hashlib.sha256()
-    for split, files in parts.items():
+    for name, files in parts.items():
         for path, _ in files:
-            name = os.path.relpath(path, root)
-            digest.update(os.fsencode(f"{split}/{name} {os.path.getsize(path)}\n"))
+            there = os.path.relpath(path, root)
+            digest.update(os.fsencode(f"{name}/{there} {os.path.getsize(path)}\n"))
+        if isinstance(split := splits[name], TensorSplit):
+            digest.update(split.images.flatten().numpy())
     return digest.hexdigest()[:8]
 
 

@@ -28,8 +28,7 @@ def read_image(path: str, size: int, channels: int) -> np.ndarray:
         channels: 1 for grey, 3 for colour.
 
     Raises:
-        ValueError: an image of more than 8 bits a channel.
-        OSError: a file that is missing or no image.
+        ValueError, OSError: as `open_image`.
     """
     import numpy as np
     from PIL import ImageOps
@@ -112,7 +111,8 @@ def open_image(path: str) -> Image.Image:
     """Open an image; only its head is read.
 
     Raises:
-        ValueError: it is of more than 8 bits a channel, or so large that it can only mean harm.
+        ValueError: it is of more than 8 bits a channel, of several pages, or so large that it can
+            only mean harm.
         OSError: a file that is missing or no image.
     """
     from PIL import Image
@@ -123,7 +123,20 @@ def open_image(path: str) -> Image.Image:
         raise ValueError(one_line(error)) from error
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"{image.mode} pixels, expected 8 bits a channel: convert it")
+    if _is_deep(image):
+        raise ValueError(f"16-bit {image.mode} pixels, expected 8 bits a channel: convert it")
+    if image.format == "TIFF" and image.is_animated:
+        raise ValueError("several pages, expected one image a file: save each as a file of its own")
     return image
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a file has colours of more than 8 bits a channel, which Pillow cuts down to 8."""
+    from PIL import ExifTags
+
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))) > 8
+    return image.format == "PNG" and any("16" in raw_mode for *_, raw_mode in image.tile)
 
 
 def list_images(home: Path, classes: tuple[str, ...]) -> Files:

@@ -15,8 +15,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
 from g_selfatt.datasets.errors import DataError, one_line, require
 from g_selfatt.datasets.pcam_folder import CLASSES, HOME, SPLITS, check_classes
@@ -34,8 +32,8 @@ def convert(source: Path, root: Path) -> None:
         root: folder of all data sets.
 
     Raises:
-        DataError: an h5 file is missing or damaged, a split that is there has other classes, h5py
-            is missing, or the disk cannot be written. What was half built is removed.
+        DataError: an h5 file is missing or damaged, a split that is there has other classes, a
+            package is missing, or the disk cannot be written. What was half built is removed.
     """
     folders = [root / "PCam" / split for split in SPLITS]
     for folder in folders:
@@ -82,6 +80,8 @@ def _read(path: Path, key: str, files: ExitStack):
 
 
 def _build(folder: Path, images, labels: np.ndarray) -> None:
+    Image = require("PIL.Image", "the PCam converter")
+    tqdm = require("tqdm", "the PCam converter").tqdm
     # The name starts with a dot and is no split's: a run that was killed leaves nothing that
     # looks whole, and the next one removes it.
     partial = folder.with_name(f".{folder.name}.partial")

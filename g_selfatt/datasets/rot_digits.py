@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from g_selfatt.datasets.augment import Turns
+from g_selfatt.datasets.errors import require
 from g_selfatt.datasets.record import Protocol
 from g_selfatt.datasets.registry import INFO, register
 
@@ -40,8 +41,8 @@ def rotate(image: np.ndarray, degrees: float, size: int) -> np.ndarray:
         uint8 (size, size), clipped to 0 … 255.
     """
     import numpy as np
-    from scipy import ndimage
 
+    ndimage = require("scipy.ndimage", "turning images")
     # A margin of black keeps the spline's boundary condition away from the strokes.
     padded = np.pad(image, len(image) // 2)
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -60,6 +61,16 @@ def seeded_angles(count: int) -> np.ndarray:
     return np.random.RandomState(SEED).uniform(0, 360, count)
 
 
+def scikit_digits() -> tuple[np.ndarray, np.ndarray]:
+    """The digits of scikit-learn: images (1797, 8, 8) of numbers from 0 to 16, and classes (1797,).
+
+    Raises:
+        DataError: scikit-learn is missing.
+    """
+    digits = require("sklearn.datasets", "a data set of digits").load_digits()
+    return digits.images, digits.target
+
+
 def turned_digits(degrees: np.ndarray) -> np.ndarray:
     """All digits of scikit-learn, enlarged, each turned by its own angle.
 
@@ -70,11 +81,10 @@ def turned_digits(degrees: np.ndarray) -> np.ndarray:
         uint8 (1797, 12, 12), in the order of scikit-learn.
     """
     import numpy as np
-    from sklearn.datasets import load_digits
 
     size = INFO["rotDigits"].image_size
     # 16 steps of grey over the whole range of a byte
-    grey = np.rint(load_digits().images * (255 / 16))
+    grey = np.rint(scikit_digits()[0] * (255 / 16))
     return np.stack(
         [rotate(image, angle, size) for image, angle in zip(grey, degrees, strict=True)]
     )
@@ -112,7 +122,5 @@ def rot_digits(root: Path, *, download: bool = True) -> Source:
 
 @functools.cache  # 0.3 MB, which take longer to turn than a small network to train on
 def _images_and_labels() -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.datasets import load_digits
-
-    labels = load_digits().target
+    _, labels = scikit_digits()
     return turned_digits(seeded_angles(len(labels))), labels

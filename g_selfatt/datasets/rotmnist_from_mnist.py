@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.errors import DataError, one_line, require
 from g_selfatt.datasets.files import replacing
 from g_selfatt.datasets.mnist import mnist
 
@@ -44,8 +44,7 @@ def regenerate(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         uint8 arrays x_train, y_train, x_valid, y_valid, x_test and y_test.
     """
-    from scipy import ndimage
-
+    ndimage = require("scipy.ndimage", "turning images")
     numbers = chosen(len(images))
     angles = np.random.default_rng(0).uniform(0, 360, len(numbers))
     turned = np.empty((len(numbers), *images.shape[1:]), np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from g_selfatt.datasets.errors import DataError, one_line
+from g_selfatt.datasets.errors import DataError, one_line, require
 from g_selfatt.datasets.record import DatasetInfo
 
 # Seconds before each further try to read a file: a disk behind a network fails for moments.
@@ -151,19 +151,38 @@ class FolderSplit:
             raise DataError(f"{path} has shape {image.shape}, expected {self.shape}: replace it")
         return torch.from_numpy(image).permute(2, 0, 1).contiguous(), label
 
+    def images(self) -> Iterator[Tensor]:
+        """Iterate over the images in order, several of which are read at a time.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        with ThreadPoolExecutor() as pool:
+            for image, _ in pool.map(self.__getitem__, range(len(self))):
+                yield image
+
     def check(self) -> None:
         """Read every image once.
 
         Raises:
             DataError: one cannot be read.
         """
+        for _ in self.images():
+            pass
 
-        def read(index: int) -> None:
-            self[index]
+    def decoded(self) -> TensorSplit:
+        """Read all images into memory, with a progress bar on a terminal.
 
-        with ThreadPoolExecutor() as pool:
-            for _ in pool.map(read, range(len(self))):
-                pass
+        Raises:
+            DataError: one cannot be read, or tqdm is missing.
+        """
+        bar = require("tqdm", "a folder of images").tqdm
+        height, width, channels = self.shape
+        images = torch.empty((len(self), channels, height, width), dtype=torch.uint8)
+        read = bar(self.images(), "reading", len(self), unit=" images", disable=None, leave=False)
+        for index, image in enumerate(read):
+            images[index] = image
+        return TensorSplit(images, self.labels)
 
     def head(self, count: int | None) -> FolderSplit:
         """Return the first ``count`` images; all of them for None."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from g_selfatt.datasets.augment import Turns
 from g_selfatt.datasets.record import Protocol
 from g_selfatt.datasets.registry import INFO, register
-from g_selfatt.datasets.rot_digits import SEED, SIZES, seeded_angles, turned_digits
+from g_selfatt.datasets.rot_digits import SEED, SIZES, scikit_digits, seeded_angles, turned_digits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,11 +54,9 @@ def turned_test(degrees: float) -> TensorSplit:
 
 def _split(images: np.ndarray) -> list[TensorSplit]:
     """Training, validation and test images with their labels, as rotDigits has them."""
-    from sklearn.datasets import load_digits
-
     from g_selfatt.datasets.splits import TensorSplit, stratified
 
-    labels, info = load_digits().target, INFO["uprightDigits"]
+    labels, info = scikit_digits()[1], INFO["uprightDigits"]
     return [
         TensorSplit.of_arrays(images[part], labels[part], info, Path("uprightDigits"))
         for part in stratified(labels, SIZES, SEED)

@@ -73,6 +73,15 @@ def test_images_are_decoded_once_and_again_where_they_change(images, tmp_path):
     np.testing.assert_array_equal(load(tmp_path).test.images, again)
 
 
+def test_a_cache_that_cannot_be_written_is_done_without(images, tmp_path, caplog, one_line):
+    cache = tmp_path / "CIFAR10" / "images.npz"
+    cache.mkdir()
+    assert len(load(tmp_path).test) == 20
+    (record,) = caplog.records
+    one_line(record.getMessage(), cache, "cannot be written", "decoded every time")
+    assert {path.name for path in cache.parent.iterdir()} == {"train", "test", "images.npz"}
+
+
 def test_the_format_is_part_of_the_provenance(images, tmp_path):
     for path in (tmp_path / "CIFAR10").rglob("*.png"):
         Image.open(path).save(path.with_suffix(".jpg"))

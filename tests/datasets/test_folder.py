@@ -1,15 +1,14 @@
 """A folder of images becomes a data set; what cannot become one is refused in one line."""
 
 import logging
-import struct
 
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from g_selfatt import datasets
-from g_selfatt.datasets import folder, image_files
+from g_selfatt.datasets import folder
 from g_selfatt.datasets.errors import DataError
 from g_selfatt.datasets.splits import FolderSplit
 
@@ -43,45 +42,58 @@ def test_class_folders_are_divided_with_every_class_in_proportion(tmp_path):
     assert (images.amax((2, 3)).argmax(1) == 2 - labels).all()
 
 
-def test_the_division_is_the_same_every_time_and_no_image_is_in_two_parts(tmp_path):
+def write_values(home, values):
+    """Grey images of one brightness each, every other one of class a."""
+    for value in values:
+        place = home / "ab"[value % 2] / f"{value}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (16, 16), value).save(place)
+
+
+def parts_of(home):
+    """The brightnesses in the training, validation and test images."""
+    splits = datasets.load("folder", home, image_size=16)
+    parts = (splits.train, splits.validation, splits.test)
+    return [split.images[:, 0, 0, 0].tolist() for split in parts]
+
+
+@pytest.mark.parametrize(
+    "inside, shares, shares_of_more",
+    [("", (70, 15, 15), (84, 18, 18)), ("train", (82, 18, 7), (99, 21, 7))],
+)
+def test_more_images_make_no_training_image_a_test_image(tmp_path, inside, shares, shares_of_more):
+    """Of two classes of 100 images each, a few of which change places at the borders."""
     home = tmp_path / "d"
-    for name in ("a", "b"):
-        (home / name).mkdir(parents=True)
-    for index in range(100):
-        pixel = np.full((16, 16), index, np.uint8)
-        Image.fromarray(pixel).save(home / "ab"[index % 2] / f"{index}.png")
-    first, second = (datasets.load("folder", home, image_size=16) for _ in range(2))
-    values = [s.images[:, 0, 0, 0] for s in (first.train, first.validation, first.test)]
-    assert sorted(torch.cat(values).tolist()) == list(range(100))
-    assert torch.equal(first.train.images, second.train.images)
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_is_white(tmp_path, mode):
-    ink = Image.new("LA", (8, 8), (0, 0))  # black everywhere, to be seen in the upper half only
-    ink.paste((0, 255), (0, 0, 8, 4))
-    ink.convert("RGBA" if mode == "RGBA" else "LA").save(tmp_path / "ink.png")
-    if mode == "P":
-        palette = Image.new("P", (8, 8), 1)
-        palette.putpalette([0, 0, 0, 255, 0, 0])
-        palette.paste(0, (0, 0, 8, 4))
-        palette.save(tmp_path / "ink.png", transparency=1)
-    pixels = image_files.read_image(str(tmp_path / "ink.png"), 8, 1)
-    assert (pixels[:4] == 0).all() and (pixels[4:] == 255).all()
+    write_values(home / inside, range(200))
+    if inside:
+        write_values(home / "test", range(242, 256))
+    before = parts_of(home)
+    assert parts_of(home) == before
+    for part, each in zip(before, shares, strict=True):
+        assert np.bincount(np.array(part) % 2).tolist() == [each] * 2
+    own = sum(before[: 2 if inside else 3], start=[])
+    assert sorted(own) == list(range(200))
+    for more, most in ((1, 1), (40, 10)):
+        write_values(home / inside, range(200, 200 + more))
+        train, validation, test = map(set, parts_of(home))
+        assert not set(before[0]) & test
+        assert len(set(before[0]) & validation) <= most
+    for part, each in zip(parts_of(home), shares_of_more, strict=True):
+        assert np.bincount(np.array(part) % 2).tolist() == [each] * 2
 
 
 def test_split_folders_are_kept_and_a_missing_validation_is_held_out(tmp_path):
     home = tmp_path / "d"
     make(home / "train"), make(home / "test", count=7)
     splits = datasets.load("folder", home, image_size=16)
-    assert len(splits.train) + len(splits.validation) == 60 and len(splits.test) == 21
-    assert splits.validation.labels.bincount().tolist() == [4, 3, 4] or len(splits.validation) == 11
+    parts = (splits.train, splits.validation, splits.test)
+    assert [split.labels.bincount().tolist() for split in parts] == [[16] * 3, [4] * 3, [7] * 3]
     make(home / "val", count=2)
     splits = datasets.load("folder", home, image_size=16)
     assert (len(splits.train), len(splits.validation)) == (60, 6)
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp", "PNG", "jpeg"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "tiff", "webp", "bmp", "PNG", "jpeg"])
 def test_formats(tmp_path, suffix):
     home = make(tmp_path / "d", count=8, suffix=suffix)
     (home / "red" / "notes.txt").write_text("no image")
@@ -94,14 +106,6 @@ def test_grey_images_have_one_channel_and_one_in_colour_makes_all_of_them_colour
     assert datasets.load("folder", home, image_size=16).info.in_channels == 1
     Image.new("RGB", (16, 16)).save(home / "red" / "new.png")
     assert datasets.load("folder", home, image_size=16).info.in_channels == 3
-
-
-def test_the_short_side_is_resized_and_the_middle_kept(tmp_path):
-    wide = np.zeros((20, 60, 3), np.uint8)
-    wide[:, 20:40] = 200  # the middle square
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    image = image_files.read_image(str(tmp_path / "wide.png"), 16, 3)
-    assert image.shape == (16, 16, 3) and image.min() > 190
 
 
 def test_files_that_do_not_fit_in_memory_are_read_when_asked_for(tmp_path, monkeypatch):
@@ -117,6 +121,29 @@ def test_files_that_do_not_fit_in_memory_are_read_when_asked_for(tmp_path, monke
     ]
     for (x, y), (x_lazy, y_lazy) in zip(*loaders, strict=True):
         assert torch.equal(x, x_lazy) and torch.equal(y, y_lazy)
+
+
+def test_statistics_are_those_of_all_pixels(tmp_path, rng):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for index in range(10):
+            pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            pixels[..., 2] = 77
+            Image.fromarray(pixels).save(tmp_path / name / f"{index}.png")
+    splits = datasets.load("folder", tmp_path, image_size=16)
+    pixels = splits.train.images.numpy().astype(np.float64) / 255
+    assert splits.info.mean == pytest.approx(pixels.mean((0, 2, 3)), rel=1e-12)
+    assert splits.info.std == pytest.approx([*pixels.std((0, 2, 3))[:2], 1], rel=1e-12)
+
+
+def test_other_pixels_in_files_of_the_same_names_and_sizes_are_other_images(tmp_path):
+    file = make(tmp_path / "d", suffix="tif") / "red" / "003.tif"
+    before, size = datasets.load("folder", tmp_path / "d", image_size=16).info, file.stat().st_size
+    assert datasets.load("folder", tmp_path / "d", image_size=16).info == before
+    Image.new("RGB", (16, 16), (250, 0, 0)).save(file)
+    assert file.stat().st_size == size
+    after = datasets.load("folder", tmp_path / "d", image_size=16).info
+    assert after.fingerprint != before.fingerprint
 
 
 def test_classes_whose_names_only_contain_such_words(tmp_path):
@@ -152,12 +179,12 @@ def test_links_that_lead_back_are_not_followed(tmp_path):
     assert sum(len(s) for s in (splits.train, splits.validation, splits.test)) == 60
 
 
-def test_the_images_of_every_class_are_counted(tmp_path, caplog):
+def test_the_images_of_every_class_are_counted_before_they_are_decoded(tmp_path, caplog):
     home = make(tmp_path / "d", ("blue", "red"), count=8)
-    make(home, ("green",), count=84)
-    with caplog.at_level(logging.INFO):
+    (make(home, ("green",), count=84) / "green" / "003.png").write_bytes(b"no image")
+    with caplog.at_level(logging.INFO), pytest.raises(DataError, match="003.png cannot be read"):
         datasets.load("folder", home, image_size=16)
-    assert "58 green" in caplog.text
+    assert "6 blue, 58 green, 6 red" in caplog.text
 
 
 def empty_class(home):
@@ -190,6 +217,17 @@ def sets(home):
     make(home / "training_set", count=9), make(home / "test_set", count=9)
 
 
+def another_split(home):
+    for name in ("train", "test", "dev", "Val"):
+        make(home / name, count=9)
+    make(home / "notes", ("pictures",))
+
+
+def two_spellings(home):
+    for name in ("train", "test", "val", "valid"):
+        make(home / name, count=9)
+
+
 def few(home):
     make(home, count=4)
 
@@ -211,6 +249,8 @@ def nothing(home):
         (other_classes, ("test has the classes blue, red", "train has blue, green, red")),
         (no_test, ("has a folder train, but no folder test", "a class of that name needs another")),
         (sets, ("has the folders test_set, training_set, which look like splits",)),
+        (another_split, ("has test, train; Val, dev would be left out", "call the folder of val")),
+        (two_spellings, ("has test, train, valid; val would be left out",)),
         (few, ("blue (4), green (4), red (4)", "at least 5")),
         (kaggle, ("has the folders Test, Training, which look like splits: call them train",)),
         (one_class, ("1 class folder, expected at least 2",)),
@@ -224,34 +264,3 @@ def test_what_cannot_be_a_data_set_is_refused_in_one_line(tmp_path, make_folder,
         datasets.load("folder", tmp_path / "d", image_size=16)
     message = str(error.value)
     assert "\n" not in message and all(word in message for word in words), message
-
-
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_stand_as_their_camera_says(orientation, suffix, tmp_path, rng):
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    photo = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
-    photo.save(tmp_path / f"photo.{suffix}", exif=exif)
-    photo.save(tmp_path / "photo.png", exif=exif)
-    with Image.open(tmp_path / "photo.png") as image:
-        upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    pixels = image_files.read_image(str(tmp_path / f"photo.{suffix}"), 6, 3)
-    np.testing.assert_array_equal(pixels, upright)
-
-
-def test_a_photo_whose_exif_is_cut_off(tmp_path):
-    Image.new("L", (6, 6), 9).save(tmp_path / "photo.png", exif=b"Exif\0\0II*\0")
-    assert (image_files.read_image(str(tmp_path / "photo.png"), 6, 1) == 9).all()
-
-
-def test_a_photo_with_odd_exif(tmp_path):
-    size = (0x0100, 2, 4, b"wide")  # the width, as text
-    turned = (0x0112, 3, 1, struct.pack("<HH", 6, 0))
-    entries = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in (size, turned))
-    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0)
-    photo = Image.new("RGB", (6, 6))
-    photo.paste((255, 0, 0), (0, 0, 6, 3))
-    photo.save(tmp_path / "photo.png", exif=exif)
-    pixels = image_files.read_image(str(tmp_path / "photo.png"), 6, 3)
-    assert (pixels[:, 3:, 0] == 255).all() and (pixels[:, :3] == 0).all()  # the top is right now

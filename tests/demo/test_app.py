@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
@@ -192,6 +193,32 @@ def test_ink_on_a_transparent_image_is_black_on_white(tmp_path):
     ink.save(tmp_path / "ink.png")
     image = read_file(str(tmp_path / "ink.png"))
     assert image.getpixel((4, 4)) == (0, 0, 0) and image.getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("paper", [150, 180, 200, 255])
+def test_ink_on_grey_paper_is_white_on_black(paper):
+    network = answers.shipped()["rotMNIST"]["p4sa"]
+    photo = paper + np.random.default_rng(0).normal(0, 2, (200, 300))  # not quite even
+    photo[30:170, 20:60] = 40
+    black_on_white = np.full((200, 300), 255)
+    black_on_white[30:170, 20:60] = 0
+    found, expected = (
+        answers.prepare(Image.fromarray(image.clip(0, 255).astype(np.uint8)), network)
+        for image in (photo, black_on_white)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_digit_that_is_white_on_black_keeps_its_grey():
+    network = answers.shipped()["rotMNIST"]["p4sa"]
+    digit = np.zeros((20, 20), np.uint8)
+    digit[3:17, 8:12] = np.arange(100, 240, 10)[:, None]
+    image = np.array(Image.fromarray(digit[3:17, 8:12]))  # as it stands, on a square 14 / 0.7
+    expected = np.zeros((20, 20), np.uint8)
+    expected[3:17, 8:12] = image
+    found = answers.prepare(Image.fromarray(digit), network)
+    resized = Image.fromarray(expected).resize((28, 28), Image.Resampling.BICUBIC)
+    torch.testing.assert_close(found[0, 0], torch.from_numpy(np.array(resized) / 255).float())
 
 
 def test_a_digit_is_centred_white_on_black():
