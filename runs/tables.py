@@ -82,7 +82,7 @@ def summary(prefix: str, folder: Path) -> Iterable[Sequence[str]]:
             published,
             f"{first['parameters']:,}",
             _pace(runs),
-            first["machine"].removesuffix(", amp off"),
+            "; ".join(dict.fromkeys(run["machine"].removesuffix(", amp off") for run in runs)),
             first["data"],
         )
 
