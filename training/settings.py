@@ -170,5 +170,4 @@ def _fits(model: str, info: datasets.DatasetInfo) -> bool:
 
 def _on_grid(model: str) -> bool:
     """Whether the group of a network maps the pixel grid to itself."""
-    group = groups.get(models.model_entry(model).group)
-    return len(group.grid_elements) == group.num_elements
+    return groups.get(models.model_entry(model).group).preserves_grid

@@ -42,7 +42,7 @@ def filter_sampling(
         # The product of two hat functions is bilinear interpolation, and 0 or 1 on the grid.
         distance = (offsets[:, :, None] - turned[:, :, None, :]).abs()  # (|H|, 2, K², K²)
         sampling = (1 - distance).clamp_min(0).prod(dim=1)
-        if len(group.grid_elements) < group.num_elements:
+        if not group.preserves_grid:
             sampling = sampling * (offsets.square().sum(dim=0) <= radius**2)
         return sampling.to(device=device, dtype=dtype)
 
@@ -75,7 +75,15 @@ def group_filters(group: Group, weight: Tensor) -> Tensor:
     Returns:
         ``(O, |H| of h, I, |H| of m, K, K)``; entry ``[o, h, i, m]`` is ``weight[o, i, t]`` at
         ``h·δ``, with ``u_t = u_h⁻¹u_m``.
+
+    Raises:
+        ValueError: the weight is of another number of elements.
     """
+    if weight.shape[-3] != group.num_elements:
+        raise ValueError(
+            f"{group.name} takes filters (O, I, {group.num_elements}, K, K), "
+            f"got {tuple(weight.shape)}"
+        )
     sampling = filter_sampling(group, weight.shape[-1], weight.dtype, weight.device)
     acted = torch.einsum("hde,oite->oihtd", sampling, weight.flatten(-2))
     # The pair (h, t) that lands on (h, m): t = m·h⁻¹, the table of group_encoding="equivariant".

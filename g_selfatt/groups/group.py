@@ -32,6 +32,12 @@ class Group:
         matrices: matrices ``(|H|, 2, 2)`` float64 that act on (row, col). Those of multiples of 90°
             and their mirrors are made exact.
 
+    Attributes:
+        grid_elements: the elements that map the pixel grid to itself: multiples of 90° and their
+            mirrors.
+        moved_axes: whether some of the elements takes the first row to another place than the first
+            row or column, and whether the first column; a transposition takes neither.
+
     Raises:
         ValueError: the tables are not a group, the matrices do not multiply as the table does, or
             they are no rotations and mirrors.
@@ -54,9 +60,12 @@ class Group:
         _check_homomorphism(name, self.multiplication_table, self.matrices)
         # Once: torch.compile cannot look into the numbers of a tensor.
         self.inverses: tuple[int, ...] = tuple(self.inverse_table.tolist())
-        self._grid_elements = tuple(
+        self.grid_elements: tuple[int, ...] = tuple(
             h for h in range(self.num_elements) if signals.preserves_grid(self.matrices[h])
         )
+        moves = ((self.matrices != 0) & (self.matrices != 1)).any(dim=0)
+        rows, cols = (moves.any(dim=1) | moves.any(dim=0)).tolist()
+        self.moved_axes: tuple[bool, bool] = (rows, cols)
         # For `cached_table`. A dict, because torch.compile sees through one: a network that has run
         # once has its tables as constants of the graph.
         self._tables: dict[Hashable, Tensor] = {}
@@ -72,15 +81,9 @@ class Group:
         return torch.arange(self.num_elements, device="cpu")
 
     @property
-    def grid_elements(self) -> tuple[int, ...]:
-        """The elements that map the pixel grid to itself: multiples of 90° and their mirrors."""
-        return self._grid_elements
-
-    @property
-    def moved_axes(self) -> tuple[bool, bool]:
-        """Whether some of the elements turns or mirrors the rows, and the columns."""
-        rows, cols = (self.matrices != torch.eye(2, device="cpu")).any(dim=2).any(dim=0).tolist()
-        return rows, cols
+    def preserves_grid(self) -> bool:
+        """Whether every element maps the pixel grid to itself."""
+        return len(self.grid_elements) == self.num_elements
 
     def left_action_on_Rd(self, h: int, pp: Tensor) -> Tensor:
         """Act on positions: ``h·p``.
@@ -205,10 +208,12 @@ def _find_identity(name: str, table: Tensor) -> int:
     """The identity of the table; ValueError where the table is not that of a group."""
     size = len(table)
     numbers = torch.arange(size, device="cpu")
-    if table.shape != (size, size) or not (table.sort(dim=1).values == numbers).all():
+    if table.shape != (size, size) or not all(
+        (lines.sort(dim=1).values == numbers).all() for lines in (table, table.mT)
+    ):
         raise ValueError(
-            f"group {name}: every row of the multiplication table must list 0 … {size - 1} once, "
-            f"got a table of shape {tuple(table.shape)}"
+            f"group {name}: every row and every column of the multiplication table must list "
+            f"0 … {size - 1} once, got a table of shape {tuple(table.shape)}"
         )
     if not (table[table] == table[:, table]).all():
         raise ValueError(f"group {name}: the multiplication table is not associative")

@@ -33,8 +33,9 @@ def cached_table(group: Group, key: Hashable, compute: Callable[[], Tensor]) -> 
     # The table outlives the call, so it must not become an inference tensor by accident.
     with torch.inference_mode(False):
         table = compute()
-    # A tracer's stand-in for a tensor means nothing after the trace.
-    if type(table) is Tensor and not torch.compiler.is_compiling():
+    # What stands for a tensor in a trace or a transform of `torch.func` means nothing after it.
+    transformed = torch._C._are_functorch_transforms_active()
+    if type(table) is Tensor and not torch.compiler.is_compiling() and not transformed:
         while len(tables) >= MOST_TABLES:
             tables.pop(next(iter(list(tables))), None)
         tables[key] = table

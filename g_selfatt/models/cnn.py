@@ -13,6 +13,7 @@ from g_selfatt.models.classifier import checked_classes, forget_classes
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
 from g_selfatt.nn import set_grad_checkpointing
+from g_selfatt.nn.checks import check_rates
 
 CHANNELS = 20
 LAYERS_WITH_DROPOUT = (1, 3, 4, 5, 6)
@@ -38,13 +39,17 @@ class CNN(HubModule):
     Args:
         in_channels: channels of the images.
         num_classes: number of classes; 0 for none, so that the network gives its features.
-        dropout_rate: after layers 1, 3, 4, 5 and 6.
+        dropout_rate: after layers 1, 3, 4, 5 and 6, in [0, 1).
+
+    Raises:
+        ValueError: an argument out of its range.
     """
 
     def __init__(
         self, in_channels: int = 1, num_classes: int = 10, dropout_rate: float = 0.3
     ) -> None:
         super().__init__()
+        check_rates(dropout_rate=dropout_rate)
         self.layers = nn.Sequential()
         channels = in_channels
         for layer in range(1, 7):

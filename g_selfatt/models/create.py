@@ -72,8 +72,9 @@ def create_model(
     info = _record(dataset, overrides)
     if dataset is None:  # the record has them too, for networks that do not take all
         overrides = {key: v for key, v in overrides.items() if entry.takes(key) or key not in FACTS}
-    _check_taken(entry, overrides, entry.arguments_for(info))
-    arguments = entry.arguments_for(info) | overrides
+    arguments = entry.arguments_for(info)
+    _check_taken(entry, overrides, arguments)
+    arguments |= overrides
     model = entry.build(**arguments)
     vars(model)["network_record"] = network_record(entry.name, info, arguments)
     return model

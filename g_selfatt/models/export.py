@@ -81,9 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m g_selfatt.models.export", description="Write a trained network as ONNX."
     )
-    parser.add_argument("--run", help="the run folder of the weights")
-    parser.add_argument("--dataset", help="data set (default: rotDigits)")
-    parser.add_argument("--model", help="network (default: p4sa)")
+    parser.add_argument(
+        "--run", help="the run folder of the weights, or the full name of shipped ones"
+    )
+    parser.add_argument("--dataset", help="data set (default: rotDigits, or that of the weights)")
+    parser.add_argument("--model", help="network, or full name of weights (default: p4sa)")
     parser.add_argument(
         "--pretrained", action="store_true", help="the shipped weights of --dataset and --model"
     )
@@ -100,12 +102,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.run and (options.dataset or options.model):
             raise ValueError("--run says which network it is: leave out --dataset and --model")
+        shipped = {weights.name: weights for weights in models.list_pretrained()}
         if options.run:
-            network = models.load_model(options.run)
+            network = models.load_model(shipped.get(options.run, options.run))
         else:
-            network = models.create_model(
-                options.model or "p4sa", options.dataset or "rotDigits", pretrained=True
-            )
+            name = options.model or "p4sa"
+            dataset = options.dataset or (None if name in shipped else "rotDigits")
+            network = models.create_model(name, dataset, pretrained=True)
         error = export_onnx(network, options.out)
     except ImportError as missing:
         print(f"{missing}: pip install onnx onnxscript onnxruntime", file=sys.stderr)

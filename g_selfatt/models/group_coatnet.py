@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,8 +18,8 @@ from g_selfatt.models.group_coatnet_presets import (
 )
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
-from g_selfatt.models.stages import sides_of
-from g_selfatt.nn.checks import whole_numbers
+from g_selfatt.models.stages import each_whole, sides_of
+from g_selfatt.nn.checks import check_rates, whole_numbers
 
 
 @register_model(
@@ -60,7 +61,7 @@ class GroupCoAtNet(HubModule):
     With ``"Off"`` in every stage it is a convolutional network, the twin to compare with.
 
     Shape: ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``, for any H and W, invariant to
-    the group: exactly for multiples of 90° and mirrors, whatever the size.
+    the group: exactly for its ``grid_elements``, whatever the size.
 
     Args:
         group: a `Group` or its name.
@@ -117,7 +118,11 @@ class GroupCoAtNet(HubModule):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        stages = [tuple(channels_per_stage), tuple(blocks_per_stage), tuple(attention_per_stage)]
+        stages: tuple[Sequence[Any], ...] = (
+            each_whole("channels_per_stage", channels_per_stage, 1),
+            each_whole("blocks_per_stage", blocks_per_stage, 0),
+            tuple(attention_per_stage),
+        )
         if len({len(stage) for stage in stages}) > 1:
             raise ValueError(
                 "channels_per_stage, blocks_per_stage and attention_per_stage must have one entry "
@@ -134,12 +139,12 @@ class GroupCoAtNet(HubModule):
             ("transition_kernel_size", transition_kernel_size),
             ("kernel_size", kernel_size),
         ):
+            whole_numbers(**{name: side})
             if side % 2 == 0:
                 raise ValueError(f"{name} must be odd, so that the size is kept, got {side}")
         whole_numbers(expansion=expansion)
-        if min(blocks_per_stage, default=0) < 0:
-            raise ValueError(f"blocks_per_stage must be at least 0 each, got {stages[1]}")
-        self.group = groups.get(group) if isinstance(group, str) else group
+        check_rates(dropout_rate=dropout_rate)
+        self.group = groups.get(group)
         norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
         activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)
 

@@ -17,6 +17,7 @@ from g_selfatt.models.group_transformer_presets import KEYS, preset
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
 from g_selfatt.models.stages import build_stages, odd_before_pooling, sides_of
+from g_selfatt.nn.checks import check_choice, check_rates, whole_numbers
 from g_selfatt.nn.positional_encoding import PositionMLP
 from g_selfatt.nn.self_attention import SelfAttention
 
@@ -46,7 +47,7 @@ class GroupTransformer(HubModule):
     group. A block of size 0 is its pooling only.
 
     Shape: ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``, invariant to the group (exactly
-    for multiples of 90° and mirrors of images whose sides stay even up to each pooling).
+    for its ``grid_elements`` and images whose sides stay even up to each pooling).
 
     Args:
         group: a `Group` or its name.
@@ -116,18 +117,17 @@ class GroupTransformer(HubModule):
         super().__init__()
         self.group = groups.get(group)
         self._sizes_seen: set[tuple[int, ...]] = set()
-        if attention_type not in ATTENTION_TYPES:
+        (num_channels,) = whole_numbers(num_channels=num_channels)
+        if num_channels < 4 or num_channels // 2 % 2:
             raise ValueError(
-                f"unknown attention_type {attention_type!r}; "
-                f"choose one of {', '.join(ATTENTION_TYPES)}"
+                f"num_channels must be a multiple of 4, or one more, got {num_channels}: the "
+                "lifting layer splits half of them, rounded down, between rows and columns"
             )
+        check_rates(input_dropout_rate=input_dropout_rate)
+        check_choice("attention_type", attention_type, ATTENTION_TYPES)
         if attention_type == "Global":
             patch_size = None
-        if spatial_pooling not in REDUCTIONS:
-            raise ValueError(
-                f"unknown spatial_pooling {spatial_pooling!r}; "
-                f"choose one of {', '.join(REDUCTIONS)}"
-            )
+        check_choice("spatial_pooling", spatial_pooling, REDUCTIONS)
         self.spatial_pooling = spatial_pooling
         norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
         activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)
@@ -156,6 +156,11 @@ class GroupTransformer(HubModule):
         self.lifting_activation = activation()
 
         def make_block(channels: int, out_channels: int, size: int, crop: int) -> nn.Module:
+            if out_channels < 6:
+                raise ValueError(
+                    f"group attention takes at least 6 channels, got {out_channels}: take "
+                    "num_channels 8, or a larger expansion_per_block"
+                )
             attention = attend(
                 self.group,
                 channels,

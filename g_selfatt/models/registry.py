@@ -138,7 +138,7 @@ def model_entry(name: str) -> ModelEntry:
         ValueError: there is no such model; the message lists those that there are.
     """
     try:
-        return _REGISTRY[name.lower()]
+        return _REGISTRY[str(name).lower()]
     except KeyError:
         raise ValueError(
             f"unknown model {name!r}; choose one of {', '.join(list_models())}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import index
 
 from torch import nn
 
 from g_selfatt import nn as gnn
+from g_selfatt.nn.checks import check_rates, whole_numbers
 
 
 def build_stages(
@@ -46,10 +47,13 @@ def build_stages(
         The stages and the channels of their maps.
 
     Raises:
-        ValueError: crops and pooling that leave nothing of the image, or lists of another length.
+        ValueError: crops and pooling that leave nothing of the image, lists of another length, or
+            numbers out of their range.
     """
-    expansions = _one_each("expansion_per_block", expansion_per_block, len(block_sizes))
-    crops = iter(_one_each("crop_per_layer", crop_per_layer, sum(block_sizes)))
+    check_rates(dropout_rate_after_maxpooling=dropout_rate_after_maxpooling)
+    block_sizes = each_whole("block_sizes", block_sizes, 0)
+    expansions = _one_each("expansion_per_block", expansion_per_block, len(block_sizes), 1)
+    crops = iter(_one_each("crop_per_layer", crop_per_layer, sum(block_sizes), 0))
     norm = gnn.choose("norm_type", norm_type, gnn.NORMS)
     activation = gnn.choose("activation_function", activation_function, gnn.ACTIVATIONS)
     stages = nn.Sequential()
@@ -113,9 +117,21 @@ def odd_before_pooling(stages: nn.Sequential, side: int) -> int:
     return 0
 
 
-def _one_each(name: str, value: int | Sequence[int], count: int) -> list[int]:
+def each_whole(name: str, values: Iterable[int], least: int) -> tuple[int, ...]:
+    """A list of whole numbers as Python's integers.
+
+    Raises:
+        ValueError: no list, or one is no whole number of at least ``least``; the message has the
+            name.
+    """
+    if not isinstance(values, Iterable):
+        raise ValueError(f"{name} must be a list of whole numbers, such as (2, 3), got {values!r}")
+    return tuple(whole_numbers(least, **{name: value})[0] for value in values)
+
+
+def _one_each(name: str, value: int | Sequence[int], count: int, least: int) -> tuple[int, ...]:
     """One number for each of ``count``; a single number is for all."""
-    values = [value] * count if isinstance(value, int) else list(value)
+    values = each_whole(name, value if isinstance(value, Iterable) else [value] * count, least)
     if len(values) != count:
         raise ValueError(f"{name} must be one number or {count} of them, got {values}")
     return values

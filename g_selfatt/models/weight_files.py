@@ -30,6 +30,7 @@ def save_weights(path: str | Path, module: nn.Module, metadata: Mapping[str, str
         metadata: strings to keep with the weights; a digest of the tensors is added, and for a
             network of `create_model` what it was made with.
     """
+    module = _uncompiled(module)
     # Copies, since safetensors refuses tensors that share memory, as tied weights do.
     tensors = {
         k: v.detach().to("cpu", copy=True).contiguous() for k, v in module.state_dict().items()
@@ -68,7 +69,7 @@ def load_weights(path: str | Path, module: nn.Module) -> dict[str, str]:
             names and shapes are not exactly the module's, a dtype does not fit into the module's,
             or a number is NaN or infinite.
     """
-    path = Path(path)
+    path, module = Path(path), _uncompiled(module)
     with _open(path) as file:
         metadata = dict(file.metadata() or {})
         names = file.keys()
@@ -99,6 +100,11 @@ def check_fits(source: str, tensors: Mapping[str, Tensor], module: nn.Module) ->
         raise CheckpointError(
             f"{source} does not fit this {type(module).__name__}: {'; '.join(problems[:3])}{more}"
         )
+
+
+def _uncompiled(module: nn.Module) -> nn.Module:
+    """The network in a module of torch.compile, whose names have a prefix; others as they are."""
+    return getattr(module, "_orig_mod", module)
 
 
 def _check_numbers(path: Path, tensors: Mapping[str, Tensor], module: nn.Module) -> None:

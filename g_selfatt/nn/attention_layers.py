@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, TypeVar
 
+from g_selfatt.functional import GROUP_ENCODINGS
 from g_selfatt.groups import Group
+from g_selfatt.nn.checks import check_choice
 from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.self_attention import AttentionOptions, SelfAttention
 
@@ -192,6 +194,7 @@ class GroupSelfAttention(SelfAttention):
         group_encoding: str = "equivariant",
         **options: Unpack[AttentionOptions],
     ) -> None:
+        check_choice("group_encoding", group_encoding, GROUP_ENCODINGS)  # None would be lifting
         super().__init__(
             group,
             in_channels,
@@ -253,6 +256,7 @@ class GroupLocalSelfAttention(SelfAttention):
         group_encoding: str = "equivariant",
         **options: Unpack[AttentionOptions],
     ) -> None:
+        check_choice("group_encoding", group_encoding, GROUP_ENCODINGS)  # None would be lifting
         super().__init__(
             group,
             in_channels,

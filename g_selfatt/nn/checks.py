@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from collections.abc import Collection
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +11,42 @@ from torch import Tensor, nn
 from g_selfatt.groups import Group
 
 
-def whole_numbers(**counts: int) -> list[int]:
+def whole_numbers(least: int = 1, /, **counts: int) -> list[int]:
     """The arguments as Python's integers, which compilers and JSON take; NumPy's are converted.
 
     Raises:
-        ValueError: one is no whole number of at least 1; the message has its name.
+        ValueError: one is no whole number of at least ``least``; the message has its name.
     """
     for name, count in counts.items():
-        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {count!r}")
     return [int(count) for count in counts.values()]
+
+
+def check_rates(**rates: float) -> None:
+    """Refuse rates of dropout outside of [0, 1).
+
+    Raises:
+        ValueError: one is out of range, or no number; the message has its name.
+    """
+    for name, rate in rates.items():
+        if not isinstance(rate, Real) or not 0.0 <= rate < 1.0:
+            raise ValueError(f"{name} must be in [0, 1), got {rate!r}")
+
+
+def check_choice(kind: str, name: object, choices: Collection[str]) -> None:
+    """Refuse a name that is none of the choices.
+
+    Args:
+        kind: what is chosen, for the message.
+        name: what was given.
+        choices: the names that there are.
+
+    Raises:
+        ValueError: another name; the message lists the choices.
+    """
+    if name not in tuple(choices):
+        raise ValueError(f"unknown {kind} {name!r}; choose one of {', '.join(choices)}")
 
 
 def check_axes(layer: nn.Module, group: Group, x: Tensor, *axes: int) -> None:

@@ -44,7 +44,7 @@ class _GroupConvolution(AnyLayout):
             stride=stride,
         )
         self.group = group = get(group)
-        if kernel_size == 2 and len(group.grid_elements) < group.num_elements:
+        if kernel_size == 2 and not group.preserves_grid:
             raise ValueError(
                 f"no weight of a 2×2 filter lies in the disc that {group.name} turns between the "
                 "pixels: take kernel_size 3"
@@ -53,7 +53,6 @@ class _GroupConvolution(AnyLayout):
         self.out_channels = out_channels
         self.kernel_size = kernel_size
         self.stride = stride
-        self._moved_axes = group.moved_axes  # looked up once: the property computes it
         self._tables = TableCache()
         empty = partial(torch.empty, device=device, dtype=dtype)
         self.weight = nn.Parameter(empty(out_channels, *weight_shape))
@@ -107,7 +106,7 @@ class _GroupConvolution(AnyLayout):
             )
         if any(
             moved and (side - rest) % self.stride
-            for side, moved in zip((height, width), self._moved_axes, strict=True)
+            for side, moved in zip((height, width), self.group.moved_axes, strict=True)
         ):
             raise ValueError(
                 f"{type(self).__name__} on {self.group.name} with kernel_size {self.kernel_size} "

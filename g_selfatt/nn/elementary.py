@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from g_selfatt.nn.checks import check_choice, whole_numbers
 from g_selfatt.nn.one_node import AnyLayout, one_node
 
 # The largest weight for which, on a CPU, a matrix product for each image is faster than torch's
@@ -67,7 +68,13 @@ def Conv1x1(
             ``(B, C, |H|, H, W)``.
         bias: whether a bias is added.
         device, dtype: device and dtype of the weights.
+
+    Raises:
+        ValueError: another dimension, or channels that are no whole numbers of at least 1.
     """
+    in_channels, out_channels = whole_numbers(in_channels=in_channels, out_channels=out_channels)
+    if dimension not in (2, 3):
+        raise ValueError(f"dimension must be 2 or 3, got {dimension!r}")
     convolution = Conv2d1x1 if dimension == 2 else Conv3d1x1
     return convolution(
         in_channels, out_channels, kernel_size=1, bias=bias, device=device, dtype=dtype
@@ -114,14 +121,12 @@ class Crop(nn.Module):
     """Take ``crop_size`` pixels, at least 0, off every side of ``(…, H, W)``.
 
     Raises:
-        ValueError: crop_size is negative.
+        ValueError: crop_size is negative, or no whole number.
     """
 
     def __init__(self, crop_size: int) -> None:
         super().__init__()
-        if crop_size < 0:
-            raise ValueError(f"crop_size must be at least 0, got {crop_size}")
-        self.crop_size = crop_size
+        (self.crop_size,) = whole_numbers(0, crop_size=crop_size)
 
     @one_node
     def forward(self, x: Tensor) -> Tensor:
@@ -145,8 +150,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"Swish": Swish, "ReLU": nn.ReLU}
 
 def choose(kind: str, name: str, table: dict[str, type[nn.Module]]) -> type[nn.Module]:
     """``table[name]``; ValueError with the choices where there is none."""
-    if name not in table:
-        raise ValueError(f"unknown {kind} {name!r}; choose one of {', '.join(table)}")
+    check_choice(kind, name, table)
     return table[name]
 
 

@@ -6,7 +6,8 @@ the bias of the query be √C·λ·(−½, Δ) there. Then the score is
 
     −λ/2 · |h·δ − Δ|² + a constant,
 
-a Gaussian around the offset Δ of the head, turned by h as the filter of a group convolution is. A
+a Gaussian around the offset Δ of the head, turned by h as the filter of a group convolution is. The
+keys, which are random, blur it, the more the larger the initial weights are. A
 head with a single channel for each coordinate has only the term λ·⟨h·δ, Δ⟩, which grows towards Δ.
 These are only initial values of parameters that the layer has: nothing is added, everything is
 learned, and the layer is equivariant as before. That attention can express convolution in this way

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from g_selfatt.groups import Group, get
-from g_selfatt.nn.checks import whole_numbers
+from g_selfatt.nn.checks import check_choice, whole_numbers
 from g_selfatt.nn.one_node import one_node
 
 
@@ -74,8 +74,7 @@ class GroupPool(nn.Module):
 
     def __init__(self, reduction: str = "max") -> None:
         super().__init__()
-        if reduction not in ("max", "mean"):
-            raise ValueError(f"unknown reduction {reduction!r}; choose one of max, mean")
+        check_choice("reduction", reduction, ("max", "mean"))
         self.reduction = reduction
 
     @one_node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -104,14 +105,24 @@ def as_made(embedding: nn.Module) -> bool:
         if type(norm) is not nn.GroupNorm or norm.num_groups != 1:
             return False
         parts.append(norm)
-    return not any(
+    return all(map(called_plainly, parts))
+
+
+def called_plainly(part: nn.Module) -> bool:
+    """Whether a call of a module is its class's forward and nothing else: it has no hooks."""
+    return not (
         "forward" in vars(part)
         or part._forward_hooks
         or part._forward_pre_hooks
         or part._backward_hooks
         or part._backward_pre_hooks
-        for part in parts
     )
+
+
+def weights_of(parts: Iterable[nn.Module]) -> list[Tensor]:
+    """Weights and biases, also where FSDP or DataParallel put tensors in place of parameters."""
+    held = (getattr(part, name, None) for part in parts for name in ("weight", "bias"))
+    return [tensor for tensor in held if isinstance(tensor, Tensor)]
 
 
 def encode_by_mlp(
@@ -173,7 +184,7 @@ def encode_by_table(
 
 def check_table_encoding(group: Group) -> None:
     """ValueError unless every element of the group maps whole pixels to whole pixels."""
-    if len(group.grid_elements) < group.num_elements:
+    if not group.preserves_grid:
         raise ValueError(
             f"positional_encoding 'table' needs a group that maps the pixel grid to itself "
             f"(z2, mz2, p2, p4, p4m); {group.name} turns whole pixels into fractions: use 'mlp'"

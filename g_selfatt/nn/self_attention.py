@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypedDict
 
 import torch
@@ -12,16 +11,19 @@ from g_selfatt.backends import check_backend_name
 from g_selfatt.functional import attention_weights, group_index, self_attention
 from g_selfatt.functional.tracing import is_traced
 from g_selfatt.groups import Group, get
-from g_selfatt.nn.checks import check_axes, whole_numbers
-from g_selfatt.nn.elementary import Conv1x1
+from g_selfatt.groups.tables import cached_table
+from g_selfatt.nn.checks import check_axes, check_choice, check_rates, whole_numbers
+from g_selfatt.nn.elementary import Conv1x1, Conv2d1x1, Conv3d1x1
 from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.one_node import one_node
 from g_selfatt.nn.positional_encoding import (
     PositionMLP,
     as_made,
+    called_plainly,
     check_table_encoding,
     encode_by_mlp,
     encode_by_table,
+    weights_of,
 )
 from g_selfatt.nn.table_cache import TableCache
 
@@ -72,8 +74,6 @@ class SelfAttention(nn.Module):
         ValueError: an argument out of its range, with what would be right.
     """
 
-    group_index: Tensor | None
-
     def __init__(
         self,
         group: Group | str,
@@ -91,16 +91,14 @@ class SelfAttention(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if not 0.0 <= attention_dropout_rate < 1.0:
-            raise ValueError(
-                f"attention_dropout_rate must be in [0, 1), got {attention_dropout_rate}"
-            )
+        check_rates(attention_dropout_rate=attention_dropout_rate)
         in_channels, mid_channels, out_channels, num_heads = whole_numbers(
             in_channels=in_channels,
             mid_channels=mid_channels,
             out_channels=out_channels,
             num_heads=num_heads,
         )
+        check_choice("positional_encoding", positional_encoding, POSITIONAL_ENCODINGS)
         check_backend_name(backend)
         self.group = group = get(group)
         self.lifting = group_encoding is None
@@ -120,31 +118,16 @@ class SelfAttention(nn.Module):
         )
         self._tables = TableCache()
         if group_encoding is not None:
+            group_index(group, group_encoding)  # refuses what the first forward would
             self.group_embedding = nn.Embedding(
                 group.num_elements, mid_channels - 2 * self.channels_per_coordinate, **factory
             )
-            # Not persistent: it follows from the group and the name, and is no part of the weights.
-            self.register_buffer("group_index", None, persistent=False)
-            self.register_load_state_dict_post_hook(_after_loading)
         dimension = 2 if self.lifting else 3
         self.query, self.key, self.value = (
             Conv1x1(in_channels, num_heads * mid_channels, dimension=dimension, **factory)
             for _ in range(3)
         )
         self.wout = Conv1x1(num_heads * mid_channels, out_channels, **factory)
-
-        self._place_group_index()
-
-    def _place_group_index(self) -> None:
-        """Put φ where the weights are; computed here, not moved, since `to_empty` moves nothing."""
-        if self.group_encoding is not None:
-            index = group_index(self.group, self.group_encoding)
-            self.group_index = index.to(self.group_embedding.weight.device)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SelfAttention:
-        super()._apply(fn, recurse)
-        self._place_group_index()
-        return self
 
     @one_node
     def forward(
@@ -178,8 +161,7 @@ class SelfAttention(nn.Module):
         check_axes(self, self.group, x, *axes)
         encodings = (
             self._encode_positions(self.neighbourhood.window(*x.shape[-2:])),
-            None if self.lifting else self.group_embedding.weight,
-            None if self.lifting else self.group_index,
+            *self._encode_elements(x.device),
         )
         if not return_attention:
             if self._runs_at_once(x):
@@ -213,9 +195,17 @@ class SelfAttention(nn.Module):
 
     def _runs_at_once(self, x: Tensor) -> bool:
         """Whether to take all images together, or `_together` at a time."""
-        if torch.is_grad_enabled() or not x.is_cpu or is_traced(x):
+        if torch.is_grad_enabled() or not x.is_cpu or is_traced(x) or len(x) <= self._together(x):
             return True
-        return len(x) <= self._together(x)
+        # A reentrant checkpoint takes the images again with gradients, and needs the same masks.
+        if self.training and self.attention_dropout_rate > 0:
+            return True
+        # Hooks, and what else may be in place of the projections, are to see the whole batch.
+        projections = (self.query, self.key, self.value, self.wout)
+        return not all(
+            type(project) in (Conv2d1x1, Conv3d1x1) and called_plainly(project)
+            for project in projections
+        )
 
     def _together(self, x: Tensor) -> int:
         """How many images to take at once on a CPU without gradients, where nothing is kept.
@@ -231,13 +221,23 @@ class SelfAttention(nn.Module):
         channels = self.channels_per_coordinate
         if self.positional_encoding == "mlp":
             return PositionMLP(channels, **factory)
-        if self.positional_encoding == "table":
-            check_table_encoding(self.group)
-            return nn.Embedding(2 * self.neighbourhood.reach + 1, channels, **factory)
-        raise ValueError(
-            f"unknown positional_encoding {self.positional_encoding!r}; "
-            f"choose one of {', '.join(POSITIONAL_ENCODINGS)}"
+        check_table_encoding(self.group)
+        return nn.Embedding(2 * self.neighbourhood.reach + 1, channels, **factory)
+
+    def _encode_elements(self, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+        """E ``(|H|, e)`` and φ ``(|H|, |H|, |H|)``; for lifting, neither."""
+        group, encoding = self.group, self.group_encoding
+        if encoding is None:
+            return None, None
+        embedding = self.group_embedding
+        rows = embedding.weight if as_made(embedding) else embedding(group.elements.to(device))
+        # Not a buffer: what averages the buffers of networks would change it.
+        index = cached_table(
+            group,
+            ("group_index", encoding, str(device)),
+            lambda: group_index(group, encoding).to(device),
         )
+        return rows, index
 
     def _encode_positions(self, window: tuple[int, int]) -> Tensor:
         """``(|H|, d, K_h, K_w)``; in eval mode and without gradients only once."""
@@ -245,11 +245,11 @@ class SelfAttention(nn.Module):
         if self.training or torch.is_grad_enabled() or not all(map(as_made, embeddings)):
             return self._compute_table(window)
         parts = [part for embedding in embeddings for part in embedding.modules()]
-        weights = [weight for part in parts for weight in part.parameters(recurse=False)]
         key = (window, *(getattr(part, "eps", None) for part in parts))
-        return self._tables.get(key, weights, lambda: self._compute_table(window))
+        return self._tables.get(key, weights_of(parts), lambda: self._compute_table(window))
 
     def _compute_table(self, window: tuple[int, int]) -> Tensor:
+        weights = [*self.row_embedding.parameters()] or weights_of(self.row_embedding.modules())
         encode = encode_by_table if self.positional_encoding == "table" else encode_by_mlp
         return encode(
             self.row_embedding,
@@ -257,7 +257,7 @@ class SelfAttention(nn.Module):
             self.group,
             window,
             self.neighbourhood.reach,
-            like=next(self.row_embedding.parameters()),
+            like=weights[0],
         )
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -272,10 +272,6 @@ class SelfAttention(nn.Module):
             f"{self.group.name}, {self.in_channels} → {self.num_heads}×{self.mid_channels} → "
             f"{self.out_channels}, {self.neighbourhood}{encoding}, backend={self.backend!r}"
         )
-
-
-def _after_loading(layer: SelfAttention, _: object) -> None:
-    layer._place_group_index()  # ``assign=True`` may have brought weights on another device
 
 
 def _channels_per_coordinate(mid_channels: int, lifting: bool) -> int:

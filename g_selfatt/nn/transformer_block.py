@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from g_selfatt.nn.checkpointing import checkpointed
+from g_selfatt.nn.checks import check_rates
 from g_selfatt.nn.elementary import ACTIVATIONS, NORMS, Conv1x1, Crop, choose
 
 
@@ -27,7 +28,8 @@ class TransformerBlock(nn.Module):
         value_dropout_rate: dropout of the attention's output, in [0, 1).
 
     Raises:
-        ValueError: an unknown norm_type or activation_function, a rate out of its range.
+        ValueError: an unknown norm_type or activation_function, a rate out of its range, an
+            attention layer of other channels.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class TransformerBlock(nn.Module):
         value_dropout_rate: float,
     ) -> None:
         super().__init__()
-        if not 0.0 <= value_dropout_rate < 1.0:
-            raise ValueError(f"value_dropout_rate must be in [0, 1), got {value_dropout_rate}")
+        check_rates(value_dropout_rate=value_dropout_rate)
+        for name, count in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if (found := getattr(attention_layer, name, count)) != count:
+                raise ValueError(f"{name} of the attention_layer must be {count}, got {found}")
         norm = choose("norm_type", norm_type, NORMS)
         activation = choose("activation_function", activation_function, ACTIVATIONS)
         hidden = max(out_channels // 2, 1)

@@ -104,6 +104,8 @@ def test_dihedral_product_worked_by_hand():
         ("mz2", (False, True)),
         ("mz2@90", (True, False)),
         ("mz2@30", (True, True)),
+        ("mz2@45", (False, False)),  # rows become columns, the first the first
+        ("mz2@135", (True, True)),
         ("p3", (True, True)),
         ("p4m", (True, True)),
     ],
@@ -180,6 +182,8 @@ def test_a_group_of_ones_own_is_checked():
         Group("rounded", groups.get("p6").multiplication_table, rounded)
     with pytest.raises(ValueError, match="once"):
         Group("not a group", torch.tensor([[0, 0], [0, 0]]), flip)
+    with pytest.raises(ValueError, match="every column"):  # associative, with an identity
+        Group("no inverses", torch.tensor([[0, 1], [0, 1]]), torch.eye(2).expand(2, 2, 2))
     with pytest.raises(ValueError, match="associative"):
         square = torch.tensor([[0, 2, 1], [2, 1, 0], [1, 0, 2]])  # a Latin square, no group
         Group("a quasigroup", square, torch.eye(2).expand(3, 2, 2))

@@ -10,6 +10,8 @@ import torch
 from g_selfatt import models
 from g_selfatt.models.export import export_onnx, main
 
+Z2CNN = models.list_pretrained("rotMNIST-z2cnn*")[0]
+
 
 def test_the_command_writes_a_file_that_agrees_with_the_network(tmp_path, capsys):
     out = tmp_path / "model.onnx"
@@ -34,6 +36,13 @@ def test_a_file_that_does_not_agree_is_an_error(tmp_path, monkeypatch, capsys):
     assert main([*arguments, "--out", str(tmp_path / "m.onnx")]) == 1
 
 
+@pytest.mark.parametrize("arguments", [["--run"], ["--pretrained", "--model"]])
+def test_shipped_weights_by_their_full_name(tmp_path, capsys, arguments):
+    out = tmp_path / "m.onnx"
+    assert main([*arguments, Z2CNN.name, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: {Z2CNN.name}\n")
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -41,6 +50,10 @@ def test_a_file_that_does_not_agree_is_an_error(tmp_path, monkeypatch, capsys):
         (["--run", "nowhere", "--model", "p4sa"], "leave out --dataset and --model"),
         (["--pretrained", "--model", "p3sa"], "unknown model 'p3sa'"),
         (["--pretrained", "--model", "p16sa"], "no weights are shipped"),
+        (
+            ["--pretrained", "--model", Z2CNN.name, "--dataset", "rotDigits"],
+            "was trained on rotMNIST, got dataset='rotDigits': leave it out",
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
@@ -50,6 +63,5 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
 
 
 def test_a_run_of_ones_own(tmp_path):
-    weights = models.list_pretrained("rotMNIST-z2cnn*")[0]
-    network = models.load_model(weights.path.parent)
+    network = models.load_model(Z2CNN.path.parent)
     assert export_onnx(network, tmp_path / "m.onnx") < 1e-5

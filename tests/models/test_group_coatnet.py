@@ -114,7 +114,7 @@ def test_mistakes_name_what_would_be_right():
     with pytest.raises(ValueError, match="expansion must be a whole number of at least 1, got 0"):
         make(expansion=0)
     with pytest.raises(
-        ValueError, match=r"blocks_per_stage must be at least 0 each, got \(-1, 1, 1\)"
+        ValueError, match="blocks_per_stage must be a whole number of at least 0, got -1"
     ):
         make(blocks_per_stage=(-1, 1, 1))
     with pytest.raises(ValueError, match="image_size must be a side or .*, got -1"):

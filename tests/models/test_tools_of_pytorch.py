@@ -276,3 +276,23 @@ def test_distributed_data_parallel(one_process):
         one(x).square().sum().backward()
     for a, b in zip(parallel.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_weights_of_a_compiled_network_are_those_of_the_network(tmp_path):
+    network, x = make()
+    models.save_weights(tmp_path / "weights", torch.compile(network), {})
+    for wrap in (lambda other: other, torch.compile):
+        other, _ = make()
+        models.load_weights(tmp_path / "weights", wrap(other))
+        assert torch.equal(other(x), network(x))
+
+
+def test_an_exponential_average_with_buffers():
+    network, x = make()
+    for weight in network.parameters():  # at the start, the group term is still tiny
+        torch.nn.init.normal_(weight)
+    ema = torch.optim.swa_utils.get_ema_multi_avg_fn(0.9995)
+    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
+    for _ in range(5):
+        average.update_parameters(network)
+    assert torch.equal(average(x), network(x))

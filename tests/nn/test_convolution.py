@@ -6,6 +6,7 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from g_selfatt import groups
+from g_selfatt.functional.filters import group_filters
 from g_selfatt.nn import GroupConv, LiftConv
 from g_selfatt.testing import assert_equivariant, equivariance_error
 
@@ -109,6 +110,8 @@ def test_a_size_that_the_stride_does_not_fit_is_refused():
     mirror = make("lift", "mz2", stride=2)
     assert_equivariant(mirror, mirror.group, random_map("lift", "mz2", 8, 7))
     assert make("lift", "z2", stride=2)(random_map("lift", "z2", 8, 8)).shape[-2:] == (4, 4)
+    transposing = make("lift", "mz2@45", stride=2)  # the first pixel stays the first
+    assert_equivariant(transposing, "mz2@45", random_map("lift", "mz2@45", 8, 12))
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5, 7])
@@ -165,3 +168,9 @@ def test_weights_are_made_where_and_as_asked(layer):
     assert {(p.device.type, p.dtype) for p in made.parameters()} == {("meta", torch.float64)}
     made = layer("p4", 2, 3, 3, dtype=torch.bfloat16)
     assert {p.dtype for p in made.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("elements", [2, 8])
+def test_filters_of_another_number_of_elements_are_refused(elements):
+    with pytest.raises(ValueError, match=r"^p4 takes filters \(O, I, 4, K, K\), got \(2, 3, "):
+        group_filters(groups.get("p4"), torch.zeros(2, 3, elements, 5, 5))

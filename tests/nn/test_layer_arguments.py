@@ -130,7 +130,7 @@ def test_groups_by_their_names_elsewhere():
             lambda: groups.get("p8").left_action_on_Rd(1, torch.tensor([2, 0])),
             "element 1 of p8 .*: expected floating-point positions, got torch.int64",
         ),
-        (lambda: nn.Crop(-1), "crop_size must be at least 0, got -1"),
+        (lambda: nn.Crop(-1), "crop_size must be a whole number of at least 0, got -1"),
         (lambda: groups.get(4), "a group is a Group or its name, e.g. 'p4', got 4"),
         (
             lambda: functional.invariant_pooling(torch.zeros(1, 2, 3, 3)),

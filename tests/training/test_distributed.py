@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,11 @@ def test_process_0_alone_writes_and_speaks(together):
         *(WEIGHTS, METRICS, CONFIG, CURVES, CONFUSION)
     }
     assert said.count("test accuracy: ") == 6  # of the runs that end
+
+
+def test_the_others_wait_for_a_folder_that_takes_hours_to_decode(together):
+    hours = int(re.search(r"0 waits (\d+):00:00", together[1])[1])
+    assert hours >= 2
 
 
 def test_a_signal_to_one_process_stops_all_and_one_process_goes_on(together, alone):

@@ -3,7 +3,8 @@
 Arguments: the folder of the run folders, images in a split, and a JSON list of groups, each with
 `processes`, `restarts` and `runs`. A run has its `overrides`, and `step` and `signal` where the
 last rank sends itself one after that step in its first life, or `unreadable`, a batch that the
-last rank cannot read. Prints how each run ended, as `rank exit-code line`.
+last rank cannot read. Prints how long a process waits for another, and how each run ended, as
+`rank exit-code line`.
 
 The agent is torchrun's. Its processes are forked from this one, which has imported everything and
 computed nothing: started as programs, each would spend seconds on that.
@@ -83,6 +84,9 @@ def work(folder: str, images: str, runs: str) -> None:
     rank = os.environ["RANK"]
     logging.basicConfig(level=logging.INFO if rank == "0" else logging.ERROR, format="%(message)s")
     with distributed.processes(torch.device("cpu")):  # one group for all runs
+        if world := torch.distributed.group.WORLD:  # none in a group of one
+            patience = world._get_backend(torch.device("cpu")).options._timeout
+            os.write(1, f"{rank} waits {patience}\n".encode())
         for run in json.loads(runs):
             code, line = start(Path(folder), int(images), run)
             sys.stdout.flush()
