@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import multiprocessing
 import resource
+import shutil
 from contextlib import suppress
+from pathlib import Path
 from threading import BrokenBarrierError
 
 import numba
 import pytest
 
 from g_selfatt.backends.numba import compiling
+from g_selfatt.backends.numba.kernels_backward import backward
+from g_selfatt.backends.numba.kernels_forward import forward
 
 
 def double(x):
@@ -70,6 +75,25 @@ def test_a_cache_that_cannot_be_written_is_no_error_and_said_once(folder, caplog
     assert len(caplog.messages) == 1
     assert "cannot be written" in caplog.text
     assert not [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+@pytest.mark.parametrize("kernel", [forward, backward])
+def test_a_kernel_is_told_apart_by_the_sources_that_it_was_compiled_from(kernel):
+    closure = inspect.getclosurevars(kernel.py_func)
+    assert closure.nonlocals == {"digest": compiling.sources_digest()}
+
+
+def test_a_change_of_any_source_changes_the_digest(tmp_path, monkeypatch):
+    package = Path(compiling.__file__).parent
+    before = compiling.sources_digest()
+    folder = shutil.copytree(package, tmp_path / "numba", ignore=lambda *_: ["__pycache__"])
+    monkeypatch.setattr(compiling, "__file__", str(folder / "compiling.py"))
+    assert compiling.sources_digest() == before
+    for path in folder.glob("*.py"):
+        text = path.read_bytes()
+        path.write_bytes(text + b"#")
+        assert compiling.sources_digest() != before, path
+        path.write_bytes(text)
 
 
 def compile_together(folder, barrier, saving, arguments, misses):

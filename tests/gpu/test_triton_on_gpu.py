@@ -19,7 +19,9 @@ from attention_cases import (
     worst_error,
 )
 
+from g_selfatt.backends import select_backend
 from g_selfatt.backends import triton as backend
+from g_selfatt.backends.triton import self_check
 from g_selfatt.functional import reference
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
@@ -113,6 +115,13 @@ def test_a_replayed_graph_draws_other_masks():
         graph.replay()
         masks.append(out[0, 0, 0].clone() > 0)
     judge(abs((masks[0] == masks[1]).double().mean().item() - 0.5), 0.1)
+
+
+@pytest.mark.parametrize("lifting", [False, True])
+def test_auto_takes_the_kernels(lifting):
+    self_check.reset()
+    inputs = attention_of(on_gpu("p4", (14, 14), (5, 5), lifting=lifting, c=10))
+    assert select_backend("auto", inputs).name == "triton"
 
 
 def test_compiled_by_inductor():

@@ -4,39 +4,14 @@ import copy
 
 import pytest
 import torch
+from four_layers import LAYERS, make, signal
 from torch import nn
 
 from g_selfatt import groups
 from g_selfatt.functional import GROUP_ENCODINGS
-from g_selfatt.nn import (
-    GroupLocalSelfAttention,
-    GroupSelfAttention,
-    LiftLocalSelfAttention,
-    LiftSelfAttention,
-)
 from g_selfatt.testing import assert_equivariant, equivariance_error
 
-LAYERS = {
-    "lift_local": LiftLocalSelfAttention,
-    "lift_global": LiftSelfAttention,
-    "group_local": GroupLocalSelfAttention,
-    "group_global": GroupSelfAttention,
-}
 GROUPS = ["z2", "mz2", "p4", "p6", "p8", "p12", "p4m", "p6m", "p8m"]
-
-
-def make(kind, group, *, size=3, channels=(4, 6, 5), heads=2, dropout=0.1, **options):
-    """A layer in float64; ``size`` is the window of a local one, the image of a global one."""
-    layer = LAYERS[kind](groups.get(group), *channels, heads, size, dropout, **options)
-    # Biases that are not zero, so that the position MLPs see more than signs.
-    for parameter in layer.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return layer.double()
-
-
-def random_map(kind, group, *shape, channels=4):
-    axes = () if kind.startswith("lift") else (groups.get(group).num_elements,)
-    return torch.randn(2, channels, *axes, *shape, dtype=torch.float64)
 
 
 def relative(a, b):
@@ -63,9 +38,7 @@ def test_golden_outputs_and_gradients(golden, index):
 @pytest.mark.parametrize("kind", ["lift_local", "lift_global"])
 def test_lifting_is_equivariant(kind, group):
     for shape in [(4, 4), (5, 3)]:
-        assert_equivariant(
-            make(kind, group, size=5), groups.get(group), random_map(kind, group, *shape)
-        )
+        assert_equivariant(make(kind, group, size=5), groups.get(group), signal(kind, group, shape))
 
 
 @pytest.mark.parametrize("encoding", ["equivariant", "relative", "gevit"])
@@ -74,7 +47,7 @@ def test_lifting_is_equivariant(kind, group):
 def test_group_layers_are_equivariant(kind, group, encoding):
     layer = make(kind, group, group_encoding=encoding)
     for shape in [(4, 4), (5, 3)]:
-        assert_equivariant(layer, groups.get(group), random_map(kind, group, *shape))
+        assert_equivariant(layer, groups.get(group), signal(kind, group, shape))
 
 
 @pytest.mark.parametrize("group", [name for name in GROUPS if name != "z2"])
@@ -85,24 +58,24 @@ def test_paper_is_far_from_equivariant(group):
     """
     kind = "group_local"
     layer = make(kind, group, group_encoding="paper")
-    errors = equivariance_error(layer, groups.get(group), random_map(kind, group, 5, 5)).exact
+    errors = equivariance_error(layer, groups.get(group), signal(kind, group, (5, 5))).exact
     assert max(errors.values()) > 1e-3
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_channel_counts_that_nothing_divides(kind):
     mid = 10 if kind.startswith("lift") else 11
-    layer = make(kind, "p4", channels=(3, mid, 7), heads=3)
-    x = random_map(kind, "p4", 4, 5, channels=3)
+    layer = make(kind, "p4", channels=(3, mid, 7), num_heads=3)
+    x = signal(kind, "p4", (4, 5), channels=3)
     assert layer(x).shape == (2, 7, 4, 4, 5)
     assert_equivariant(layer, layer.group, x)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_one_head_one_pixel_and_images_larger_than_made_for(kind):
-    layer = make(kind, "p4m", heads=1)
+    layer = make(kind, "p4m", num_heads=1)
     for shape in [(1, 1), (1, 4), (9, 7)]:
-        x = random_map(kind, "p4m", *shape)
+        x = signal(kind, "p4m", shape)
         assert layer(x).shape == (2, 5, 8, *shape)
         assert_equivariant(layer, layer.group, x)
 
@@ -111,7 +84,7 @@ def test_one_head_one_pixel_and_images_larger_than_made_for(kind):
 def test_images_of_several_sizes_in_turn_do_not_disturb_each_other(kind):
     """The released code keeps the border mask of the first size it meets."""
     layer = make(kind, "p4")
-    small, large = random_map(kind, "p4", 3, 4), random_map(kind, "p4", 6, 5)
+    small, large = signal(kind, "p4", (3, 4)), signal(kind, "p4", (6, 5))
     expected = copy.deepcopy(layer).eval()(large)
     layer.eval()(small)
     assert torch.equal(layer(large), expected)
@@ -121,12 +94,12 @@ def test_local_with_a_window_over_the_image_is_global_with_its_unit():
     """Window 2M − 1 has the edge M − 1 that global attention on M×M has as its unit."""
     local, whole = make("group_local", "p4m", size=7), make("group_global", "p4m", size=4)
     whole.load_state_dict(local.state_dict())
-    x = random_map("group_local", "p4m", 4, 4)
+    x = signal("group_local", "p4m", (4, 4))
     torch.testing.assert_close(local.eval()(x), whole.eval()(x))
 
 
 def test_dropout_only_in_training():
-    layer, x = make("group_local", "p4", dropout=0.5), random_map("group_local", "p4", 4, 4)
+    layer, x = make("group_local", attention_dropout_rate=0.5), signal("group_local")
     assert not torch.equal(layer(x), layer(x))
     layer.eval()
     assert torch.equal(layer(x), layer(x))
@@ -144,12 +117,12 @@ def test_only_weights_are_saved(kind):
 def test_table_encoding_is_equivariant_where_it_is_defined(kind, group):
     layer = make(kind, group, size=5, positional_encoding="table")
     assert isinstance(layer.row_embedding, nn.Embedding)
-    assert_equivariant(layer, layer.group, random_map(kind, group, 4, 5))
+    assert_equivariant(layer, layer.group, signal(kind, group, (4, 5)))
 
 
 def test_table_encoding_depends_on_rows_by_rows_and_on_columns_by_columns():
     """Zero everything but one row of COL: the scores then differ at that column offset only."""
-    layer = make("lift_local", "z2", channels=(1, 2, 1), heads=1, positional_encoding="table")
+    layer = make("lift_local", "z2", channels=(1, 2, 1), num_heads=1, positional_encoding="table")
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
@@ -167,7 +140,7 @@ def test_table_encoding_refuses_what_it_cannot_do():
         make("group_local", "p8", positional_encoding="table")
     layer = make("group_global", "p4", size=4, positional_encoding="table")
     with pytest.raises(ValueError, match="offsets up to 3 pixels, this image needs 4"):
-        layer(random_map("group_global", "p4", 5, 5))
+        layer(signal("group_global", "p4", (5, 5)))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +154,11 @@ def test_table_encoding_refuses_what_it_cannot_do():
             {"size": 0},
             "max_pos_embedding must be a whole number of at least 1, got 0",
         ),
-        ("lift_global", {"dropout": 1.0}, r"attention_dropout_rate must be in \[0, 1\)"),
+        (
+            "lift_global",
+            {"attention_dropout_rate": 1.0},
+            r"attention_dropout_rate must be in \[0, 1\)",
+        ),
         ("group_local", {"group_encoding": "papr"}, "unknown group_encoding 'papr'"),
         ("group_local", {"positional_encoding": "sine"}, "unknown positional_encoding 'sine'"),
         ("group_local", {"backend": "cuda"}, "unknown backend 'cuda'"),

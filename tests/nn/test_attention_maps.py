@@ -2,30 +2,10 @@
 
 import pytest
 import torch
+from four_layers import LAYERS, make, signal
 
-from g_selfatt import groups, models, nn
+from g_selfatt import models, nn
 from g_selfatt.functional import transform_plane, use_backend
-
-LAYERS = {
-    "lift_local": (nn.LiftLocalSelfAttention, 5),
-    "lift_global": (nn.LiftSelfAttention, 8),
-    "group_local": (nn.GroupLocalSelfAttention, 5),
-    "group_global": (nn.GroupSelfAttention, 8),
-}
-
-
-def make(kind, group, dropout=0.0):
-    layer, extent = LAYERS[kind]
-    layer = layer(groups.get(group), 5, 8, 6, 3, extent, dropout).double()
-    with torch.no_grad():  # zero biases would leave the encodings constant
-        for parameter in layer.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return layer
-
-
-def signal(kind, group, size=(6, 7), batch=2):
-    elements = [] if kind.startswith("lift") else [groups.get(group).num_elements]
-    return torch.randn(batch, 5, *elements, *size).double()
 
 
 def act_on_attention(group, attention, window, h):
@@ -44,10 +24,10 @@ def test_the_output_is_the_same_and_the_weights_sum_to_the_order(kind, group, si
     output, attention = layer(x, return_attention=True)
     assert torch.equal(output, layer(x)) and output.requires_grad
     order = layer.group.num_elements
-    keys = 25 if kind.endswith("local") else size[0] * size[1]
-    assert attention.shape == (2, 3, order, *size, keys)
+    keys = 9 if kind.endswith("local") else size[0] * size[1]
+    assert attention.shape == (2, 2, order, *size, keys)
     total = torch.tensor(1.0 if kind.startswith("lift") else order).double()
-    torch.testing.assert_close(attention.sum(-1), total.expand(2, 3, order, *size))
+    torch.testing.assert_close(attention.sum(-1), total.expand(2, 2, order, *size))
     assert not attention.requires_grad
 
 
@@ -55,7 +35,7 @@ def test_the_output_is_the_same_and_the_weights_sum_to_the_order(kind, group, si
 @pytest.mark.parametrize("kind", LAYERS)
 def test_the_maps_turn_with_the_input(kind, group):
     layer, x = make(kind, group), signal(kind, group)
-    window = (5, 5) if kind.endswith("local") else x.shape[-2:]
+    window = (3, 3) if kind.endswith("local") else x.shape[-2:]
     _, attention = layer(x, return_attention=True)
     for h in range(layer.group.num_elements):
         _, got = layer(layer.group.act_on_signal(x, h), return_attention=True)
@@ -66,7 +46,7 @@ def test_the_maps_turn_with_the_input(kind, group):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_the_keys_lie_where_the_docstring_says(kind):
     """A key that no other equals draws all the attention, and it is found at its place."""
-    layer, x = make(kind, "p4"), signal(kind, "p4")
+    layer, x = make(kind), signal(kind)
     with torch.no_grad():
         for embedding in (layer.row_embedding, layer.col_embedding):
             for parameter in embedding.parameters():
@@ -79,16 +59,16 @@ def test_the_keys_lie_where_the_docstring_says(kind):
     x[..., 2, 4] = 1.0
     _, attention = layer(x, return_attention=True)
     if kind.endswith("local"):
-        found = attention.unflatten(-1, (5, 5))[..., 1, 3, 3, 3]  # seen from (1, 3): offset (1, 1)
+        found = attention.unflatten(-1, (3, 3))[..., 1, 3, 2, 2]  # seen from (1, 3): offset (1, 1)
     else:
-        found = attention.unflatten(-1, (6, 7))[..., 5, 0, 2, 4]
+        found = attention.unflatten(-1, (5, 6))[..., 4, 0, 2, 4]
     total = torch.tensor(1.0 if kind.startswith("lift") else 4.0).double()
     torch.testing.assert_close(found, total.expand_as(found))
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_the_same_maps_on_every_backend_and_without_dropout(kind):
-    layer, x = make(kind, "p4", dropout=0.5), signal(kind, "p4")
+    layer, x = make(kind, attention_dropout_rate=0.5), signal(kind)
     assert layer.training
     maps = []
     for backend in ("reference", "streaming"):
@@ -100,11 +80,11 @@ def test_the_same_maps_on_every_backend_and_without_dropout(kind):
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_an_empty_batch_and_autocast(kind):
-    layer = make(kind, "p4")
-    _, attention = layer(signal(kind, "p4", batch=0), return_attention=True)
-    assert attention.shape[:3] == (0, 3, 4)
+    layer = make(kind)
+    _, attention = layer(signal(kind, batch=0), return_attention=True)
+    assert attention.shape[:3] == (0, 2, 4)
     with torch.autocast("cpu", torch.bfloat16):
-        _, attention = layer.float()(signal(kind, "p4").float(), return_attention=True)
+        _, attention = layer.float()(signal(kind).float(), return_attention=True)
     total = torch.tensor(1.0 if kind.startswith("lift") else 4.0)
     torch.testing.assert_close(attention.sum(-1), total.expand(attention.shape[:-1]))
 
@@ -145,7 +125,7 @@ def test_hooks_are_removed_and_modes_restored_after_an_error(network):
 
 
 def test_of_a_layer_alone_and_of_a_compiled_one():
-    layer, x = make("group_local", "p4").eval(), signal("group_local", "p4")
+    layer, x = make("group_local").eval(), signal("group_local")
     _, expected = layer(x, return_attention=True)
     torch.testing.assert_close(nn.attention_maps(layer, x), {"": expected})
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
@@ -160,7 +140,7 @@ def test_a_network_without_attention_is_named():
 
 
 def test_of_a_layer_that_is_called_by_keyword():
-    layer = make("lift_local", "p4")
+    layer = make("lift_local")
 
     class ByKeyword(torch.nn.Module):
         def __init__(self):
@@ -170,6 +150,6 @@ def test_of_a_layer_that_is_called_by_keyword():
         def forward(self, x):
             return self.layer(x=x)
 
-    x = signal("lift_local", "p4")
+    x = signal("lift_local")
     maps = nn.attention_maps(ByKeyword(), x)
     assert torch.equal(maps["layer"], layer.eval()(x, return_attention=True)[1])

@@ -2,32 +2,14 @@
 
 import pytest
 import torch
+from four_layers import LAYERS, make, signal
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacrev, jvp, stack_module_state, vmap
-
-from g_selfatt import nn
-
-LAYERS = {
-    "lift_local": (nn.LiftLocalSelfAttention, 3),
-    "lift_global": (nn.LiftSelfAttention, 3),
-    "group_local": (nn.GroupLocalSelfAttention, 3),
-    "group_global": (nn.GroupSelfAttention, 3),
-}
-
-
-def make(kind):
-    layer, extent = LAYERS[kind]
-    return layer("mz2", 2, 4, 2, 1, extent, dtype=torch.float64)
-
-
-def signal(kind):
-    elements = [] if kind.startswith("lift") else [2]
-    return torch.randn(2, 2, *elements, 2, 3, dtype=torch.float64)
 
 
 @pytest.fixture(params=LAYERS)
 def layer_and_input(request):
-    return make(request.param), signal(request.param)
+    return make(request.param), signal(request.param, size=(2, 3))
 
 
 def of_weights(layer, x):

@@ -4,36 +4,21 @@ import copy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
+from four_layers import LAYERS, make, signal
 from torch.utils.checkpoint import checkpoint
 
-from g_selfatt import groups, models, nn
+from g_selfatt import groups, models
 from g_selfatt.functional import acted_offsets
-
-LAYERS = {
-    "lift_local": (nn.LiftLocalSelfAttention, 3),
-    "lift_global": (nn.LiftSelfAttention, 7),
-    "group_local": (nn.GroupLocalSelfAttention, 3),
-    "group_global": (nn.GroupSelfAttention, 7),
-}
-
-
-def make(kind, group="p4", **options):
-    layer, extent = LAYERS[kind]
-    return layer(group, 3, 6, 3, 2, extent, **options)
-
-
-def signal(kind, size=(5, 6)):
-    return torch.randn(2, 3, *([] if kind.startswith("lift") else [4]), *size)
 
 
 @pytest.mark.parametrize("backend", ["reference", "numba"])
 def test_threads_share_a_layer(backend):
     layer = make("group_global", backend=backend).eval()
-    inputs = [signal("group_global", size) for size in ((3, 4), (4, 3), (5, 5), (2, 6))]
+    inputs = [signal("group_global", size=size) for size in ((3, 4), (4, 3), (5, 5), (2, 6))]
     with torch.no_grad():
         expected = [layer(x) for x in inputs]
 
@@ -124,7 +109,7 @@ def test_a_tracer_leaves_nothing_behind():
         "    assert type(layer(x)) is torch.Tensor, trace\n"
         "    assert {type(t) for t in layer.group._tables.values()} == {torch.Tensor}, trace\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True)
 
 
 @pytest.mark.parametrize("backend", ["reference", "recompute", "numba"])
@@ -141,14 +126,6 @@ def test_activation_checkpointing(backend, reentrant):
     out.square().sum().backward()
     got = [x.grad, *(p.grad for p in layer_twice.parameters())]
     assert all(map(torch.equal, got, expected))
-
-
-@pytest.fixture
-def one_process(tmp_path):
-    store = dist.FileStore(str(tmp_path / "store"), 1)
-    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 def test_fsdp_trains_as_one_process_does(one_process):
@@ -171,7 +148,8 @@ def test_fsdp_trains_as_one_process_does(one_process):
 def test_half_precision_on_the_cpu_skips_no_step():
     """Position MLPs compute in float32: their norm makes gradients beyond float16."""
     torch.manual_seed(0)
-    network = torch.nn.Sequential(make("lift_local"), make("group_local"))
+    kinds = ("lift_local", "group_local")
+    network = torch.nn.Sequential(*(make(kind, channels=(3, 6, 3)) for kind in kinds)).float()
     x, target = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 4, 8, 8)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     scaler, scales = torch.amp.GradScaler("cpu"), []

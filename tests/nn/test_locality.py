@@ -2,31 +2,22 @@
 
 import pytest
 import torch
+from four_layers import LAYERS, make, signal
 
-from g_selfatt import groups, nn
+from g_selfatt import nn
 from g_selfatt.functional import acted_offsets
 from g_selfatt.nn.locality import head_offsets
 from g_selfatt.nn.positional_encoding import PositionMLP
 
-LAYERS = {
-    "lift_local": (nn.LiftLocalSelfAttention, 5, "mlp"),
-    "lift_global": (nn.LiftSelfAttention, 5, "mlp"),
-    "group_local": (nn.GroupLocalSelfAttention, 5, "mlp"),
-    "group_global": (nn.GroupSelfAttention, 5, "mlp"),
-    "table": (nn.GroupLocalSelfAttention, 5, "table"),
-}
 CASES = [
-    (kind, group)
-    for kind in LAYERS
-    for group in ("z2", "p4", "p4m", "p8")
-    if (kind, group) != ("table", "p8")  # a table holds whole pixels only
+    *((kind, "mlp", group) for kind in LAYERS for group in ("z2", "p4", "p4m", "p8")),
+    *(("group_local", "table", group) for group in ("z2", "p4", "p4m")),  # it holds whole pixels
 ]
 
 
-def localized(kind, group, heads, strength, channels=8):
-    """A layer that sees no content, only positions."""
-    layer, extent, encoding = LAYERS[kind]
-    layer = layer(group, 3, channels, 4, heads, extent, positional_encoding=encoding).double()
+def localized(kind, encoding, group, strength, channels=8):
+    """A layer of nine heads that sees no content, only positions."""
+    layer = make(kind, group, (4, channels, 5), 9, 5, positional_encoding=encoding)
     for module in layer.modules():
         if isinstance(module, PositionMLP):
             module.spread(10.0)
@@ -38,26 +29,24 @@ def localized(kind, group, heads, strength, channels=8):
     return layer
 
 
-def gaussians(group, heads, strength, window):
-    """|G|·softmax over the window of −λ/2 |h·δ − Δ|², ``(heads, |H|, keys)``, written out."""
+def gaussians(group, strength, window):
+    """|G|·softmax over the window of −λ/2 |h·δ − Δ|², ``(9, |H|, keys)``, written out."""
     offsets = acted_offsets(group, window, 1, torch.float64, torch.device("cpu"))
     offsets = offsets.flatten(2).transpose(1, 2)  # (|H|, keys, 2)
-    distances = offsets[None] - head_offsets(heads)[:, None, None]
+    distances = offsets[None] - head_offsets(9)[:, None, None]
     return (-strength / 2 * distances.square().sum(-1)).softmax(-1)
 
 
 @pytest.mark.parametrize("strength", [0.5, 2.0])
-@pytest.mark.parametrize(("kind", "group"), CASES)
-def test_attention_starts_as_gaussians_turned_by_the_group(kind, group, strength):
-    group = groups.get(group)
-    layer = localized(kind, group, 9, strength)
-    elements = [] if layer.lifting else [group.num_elements]
-    _, attention = layer(torch.randn(1, 3, *elements, 5, 5).double(), return_attention=True)
+@pytest.mark.parametrize(("kind", "encoding", "group"), CASES)
+def test_attention_starts_as_gaussians_turned_by_the_group(kind, encoding, group, strength):
+    layer = localized(kind, encoding, group, strength)
+    _, attention = layer(signal(kind, group, (5, 5), batch=1), return_attention=True)
     central = attention[0, :, :, 2, 2]  # sees the whole window
-    order = 1 if layer.lifting else group.num_elements
-    expected = order * gaussians(group, 9, strength, (5, 5))
+    order = 1 if layer.lifting else layer.group.num_elements
+    expected = order * gaussians(layer.group, strength, (5, 5))
     # 16 hidden channels and a bias fit 17 coordinates exactly; eighth turns of 9 pixels have 41.
-    exact = layer.neighbourhood.reach == 2 or group.name != "p8"
+    exact = layer.neighbourhood.reach == 2 or group != "p8"
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if exact else {"rtol": 0.01, "atol": 0.01}
     torch.testing.assert_close(central, expected, **tolerance)
 
@@ -82,8 +71,8 @@ def test_only_the_first_outputs_of_a_position_mlp_are_fitted():
 
 
 def test_a_head_with_one_channel_for_each_coordinate_leans_towards_its_offset():
-    layer = localized("group_local", "p4", 9, 1.0, channels=5)
-    _, attention = layer(torch.randn(1, 3, 4, 5, 5).double(), return_attention=True)
+    layer = localized("group_local", "mlp", "p4", 1.0, channels=5)
+    _, attention = layer(signal("group_local", "p4", (5, 5), batch=1), return_attention=True)
     offsets = acted_offsets(layer.group, (5, 5), 1, torch.float64, torch.device("cpu"))
     expected = torch.einsum("nd,hdyx->nhyx", head_offsets(9), offsets).flatten(2).softmax(-1)
     torch.testing.assert_close(attention[0, :, :, 2, 2], 4 * expected, rtol=1e-5, atol=1e-6)

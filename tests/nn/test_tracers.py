@@ -2,19 +2,12 @@
 
 import pytest
 import torch
+from four_layers import LAYERS, make, signal
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
 
 from g_selfatt import nn
 from g_selfatt.functional import self_attention, use_backend
-
-LAYERS = {
-    "lift_local": (nn.LiftLocalSelfAttention, 3),
-    "lift_global": (nn.LiftSelfAttention, 5),
-    "group_local": (nn.GroupLocalSelfAttention, 3),
-    "group_global": (nn.GroupSelfAttention, 5),
-}
-
 
 LATE = pytest.mark.xfail(
     torch.__version__ < "2.14", reason="older versions do not say that they export", strict=False
@@ -24,15 +17,6 @@ LATE = pytest.mark.xfail(
 @pytest.fixture(autouse=True)
 def no_graphs_of_before():
     torch._dynamo.reset()
-
-
-def make(kind, **options):
-    layer, extent = LAYERS[kind]
-    return layer("mz2", 2, 4, 2, 1, extent, **options)
-
-
-def signal(kind, batch=2, size=(4, 5)):
-    return torch.randn(batch, 2, *([] if kind.startswith("lift") else [2]), *size)
 
 
 def output_and_gradients(function, layer, x):
@@ -45,13 +29,15 @@ def operators(graph_module):
     return {str(node.target) for node in graph_module.graph.nodes if node.op == "call_function"}
 
 
-@pytest.mark.parametrize("kind", LAYERS)
-def test_compiles_into_one_graph_of_any_batch_and_image(kind):
-    layer, counter = make(kind, dtype=torch.float64), CompileCounterWithBackend("eager")
+@pytest.mark.parametrize(
+    ("kind", "backend"), [*((kind, "eager") for kind in LAYERS), ("group_local", "aot_eager")]
+)
+def test_compiles_into_one_graph_of_any_batch_and_image(kind, backend):
+    layer, counter = make(kind), CompileCounterWithBackend(backend)
     compiled = torch.compile(layer, fullgraph=True, backend=counter)
     sizes = [(2, (4, 5)), (3, (4, 5)), (5, (4, 5)), (3, (6, 7))]
     for (batch, size), graphs in zip(sizes, (1, 2, 2, 3), strict=True):
-        x = signal(kind, batch, size).double()
+        x = signal(kind, size=size, batch=batch)
         got = output_and_gradients(compiled, layer, x)
         with use_backend("reference"):
             expected = output_and_gradients(layer, layer, x)
@@ -70,9 +56,9 @@ def test_a_compiled_layer_follows_the_backend_that_is_asked_for():
 
 
 def test_dropout_in_a_graph_draws_anew_and_gradients_are_of_the_mask():
-    layer = make("group_local", dtype=torch.float64, attention_dropout_rate=0.5)
+    layer = make("group_local", attention_dropout_rate=0.5)
     compiled, x = torch.compile(layer, fullgraph=True, backend="aot_eager"), signal("group_local")
-    x, step = x.double().requires_grad_(), 1e-6
+    x, step = x.requires_grad_(), 1e-6
     assert not torch.equal(compiled(x), compiled(x))
     direction = torch.randn_like(x)
 
@@ -108,7 +94,7 @@ def test_exports_with_any_batch(kind, strict):
     exported = torch.export.export(layer, (signal(kind),), strict=strict, dynamic_shapes=dynamic)
     assert not any("g_selfatt" in name for name in operators(exported))
     for batch in (1, 5):
-        x = signal(kind, batch)
+        x = signal(kind, batch=batch)
         torch.testing.assert_close(exported.module()(x), layer(x))
 
 
@@ -119,7 +105,7 @@ def test_exports_with_any_image(kind):
     dynamic = ({0: Dim("batch", max=64), **sides},)
     exported = torch.export.export(layer, (x,), strict=False, dynamic_shapes=dynamic).module()
     for batch, size in ((1, (3, 4)), (3, (7, 6))):
-        x = signal(kind, batch, size)
+        x = signal(kind, size=size, batch=batch)
         torch.testing.assert_close(exported(x), layer(x))
 
 
@@ -127,7 +113,7 @@ def test_exports_with_any_image(kind):
 def test_traced_by_torch_jit(kind):
     layer = make(kind).eval()
     traced = torch.jit.trace(layer, (signal(kind),))
-    x = signal(kind, 3)
+    x = signal(kind, batch=3)
     torch.testing.assert_close(traced(x), layer(x))
 
 
