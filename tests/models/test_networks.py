@@ -114,6 +114,8 @@ def test_pcam_and_cifar_are_built_to_the_letter():
     cifar = models.create_model("mz2sa", "CIFAR10")
     kinds = [type(layer).__name__ for layer in cifar.transformer]
     assert kinds == 2 * (2 * block + ["MaxPool3d", "Dropout"]) + 2 * block + ["Conv3d1x1"]
+    after_pooling = [layer.p for layer in cifar.transformer if isinstance(layer, torch.nn.Dropout)]
+    assert (cifar.input_dropout.p, after_pooling) == (0.2, [0.3, 0.3])
 
 
 def test_global_attention_follows_the_image_through_crops_and_pools():

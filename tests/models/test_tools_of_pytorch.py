@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch.func import functional_call
 from torch.nn.utils import parametrizations, parametrize, skip_init
 
@@ -259,14 +258,6 @@ def test_feature_extractor_of_torchvision():
     extractor = extraction.create_feature_extractor(network, {"lifting_self_attention": "lifted"})
     expected = network.lifting_self_attention(x)
     torch.testing.assert_close(extractor(x)["lifted"], expected)
-
-
-@pytest.fixture
-def one_process(tmp_path):
-    store = dist.FileStore(str(tmp_path / "store"), 1)
-    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 def test_distributed_data_parallel(one_process):

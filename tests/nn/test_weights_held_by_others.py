@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch.nn.utils import prune, spectral_norm
 
 from g_selfatt import nn
@@ -44,14 +43,6 @@ def test_replicas_in_eval_mode_see_new_weights(encoding):
         weight.mul_(2)
     after = replica(layer)(x)
     assert torch.equal(after, layer(x)) and not torch.allclose(after, before)
-
-
-@pytest.fixture
-def one_process(tmp_path):
-    store = dist.FileStore(str(tmp_path / "store"), 1)
-    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.mark.filterwarnings("ignore:FSDP is switching")
