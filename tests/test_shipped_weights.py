@@ -32,6 +32,7 @@ def test_what_is_shipped():
         ("rotMNIST", "p4convnet"),
         ("rotMNIST", "p8convnet"),
         ("CIFAR10", "mz2convnet"),
+        ("CIFAR10", "mz2coatnet"),
     }
 
 
