@@ -10,20 +10,14 @@ Reached: 97.88 %
 Cost: 116 minutes, two cores of an AMD EPYC
 """
 
-from config import get_config as defaults
+from runs.rotmnist_p4sa_fast import get_config as base
 
 
 def get_config():
     """The configuration."""
-    return defaults(
-        dataset="rotMNIST",
-        model="p4sa",
+    config = base()
+    config.update(
         epochs=15,
-        scheduler="one_cycle",
-        lr=0.004,
-        whitening_scale=0.3,
-        dropout_att=0.0,
-        dropout_values=0.0,
         norm_type="BatchNorm",
         position_init_scale=1.0,
         locality_init=1.0,
@@ -32,3 +26,4 @@ def get_config():
         clip_grad_norm=1.0,
         ema_decay=0.999,
     )
+    return config

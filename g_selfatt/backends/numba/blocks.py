@@ -111,7 +111,7 @@ def read_unit(problem, scratch, unit):
     read(scratch.keys, problem.key, unit, problem.layout, 1.0)
     read(scratch.values, problem.value, unit, problem.layout, 1.0)
     draw_weight_keys(scratch.unit_keys, problem.seed, unit)
-    scratch.seen[:] = -1
+    scratch.seen[:] = -1  # the numbers of the offsets in sight are others
 
 
 @inner
