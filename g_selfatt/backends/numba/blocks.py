@@ -140,8 +140,6 @@ def look_around(problem, scratch, block):
         return first, seen[5], seen[6]
     height, width = problem.window
     n = 0
-    # Rows inside columns: neighbours in a row overlap in memory, and a processor that reads what it
-    # has only just written, shifted by one, waits.
     for j in range(left, right):
         for i in range(top, bottom):
             scratch.ids[n] = i * width + j

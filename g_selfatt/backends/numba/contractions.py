@@ -9,24 +9,25 @@ all per lane (query pixel). With X (a, c), S (a, m, o) and images Y (c, m, posit
 
 Each runs in tiles (see `tiles`) of elements a times offsets, channels or key elements. The first
 two keep the sums of an r × s tile in registers and load r + s registers for r·s multiply-adds: half
-a load for each where the tile is 4 × 4, and 1.25 where it is 4 × 1. `scatter` keeps r × s of S, and
-for each channel loads r of X and s of Y and stores s. Its offsets go down the columns of the
-window: neighbours in a row overlap in memory, and a processor that reads what it has only just
-written, shifted by one, waits.
+a load for each where the tile is 4 × 5, and 1.25 where it is 4 × 1. `scatter` keeps S of r elements
+and s neighbours in a row of the window. What these add to Y overlaps, but for one lane in each
+step: it is added up in registers, and for each channel r of X are loaded, and of Y one register
+and a rest of s − 1 numbers are loaded and stored.
 """
 
 from __future__ import annotations
 
 from g_selfatt.backends.numba.compiling import inner
-from g_selfatt.backends.numba.lanes import across, full, load, multiply_add
+from g_selfatt.backends.numba.lanes import full, load
 from g_selfatt.backends.numba.tiles import (
-    inner_add,
+    add_row,
     loads,
     outer_add,
     picks,
     repeated,
     spreads,
     stores,
+    strided,
     tiled,
 )
 
@@ -65,18 +66,20 @@ def combine(vectors, scores, images, positions, offsets):
 
 
 @tiled
-def _scatter(elements, keys, images, scores, vectors, positions, offsets):
-    for o in range(offsets):
-        s, at = loads(scores, (elements, keys, o)), positions[o]
-        for c in range(vectors.shape[1]):
-            y = loads(images, (c, keys, at))
-            stores(images, (c, keys, at), inner_add(y, loads(vectors, (elements, c)), s))
+def _scatter(elements, columns, images, scores, vectors, positions, rows, zero):
+    for m in range(images.shape[1]):
+        for i in range(rows):
+            these = strided(columns, rows, i)
+            s, at = loads(scores, (elements, m, these)), positions[these[0]]
+            for c in range(vectors.shape[1]):
+                add_row(images, (c, m, at), loads(vectors, (elements, c)), s, zero)
 
 
 @inner
-def scatter(images, scores, vectors, positions, offsets):
-    """Y[c,m,p+o] += Σ_a S[a,m,o]·X[a,c]."""
-    _scatter(vectors.shape[0], images.shape[1], images, scores, vectors, positions, offsets)
+def scatter(images, scores, vectors, positions, rows, columns):
+    """Y[c,m,p+o] += Σ_a S[a,m,o]·X[a,c], o in sight in these rows and columns of the window."""
+    zero = load(images, (0, 0, 0))  # before the first pixel
+    _scatter(vectors.shape[0], columns, images, scores, vectors, positions, rows, zero)
 
 
 @tiled
@@ -109,25 +112,17 @@ def combine_table(vectors, scores, table, rows, count):
     _combine_table(vectors.shape[0], table.shape[1], vectors, scores, table, rows, count)
 
 
+@tiled
+def _scatter_table(these, channels, table, scores, vectors, ids, h):
+    at = picks(ids, these)
+    sums = loads(table, (h, at, channels))
+    for g in range(vectors.shape[0]):
+        sums = outer_add(sums, loads(scores, (h, g, these)), loads(vectors, (g, channels)))
+    stores(table, (h, at, channels), sums)
+
+
 @inner
 def scatter_table(table, scores, vectors, ids, offsets):
-    """T[h,o,c] += Σ_g S[h,g,o]·X[g,c], summed over the lanes; T (|H|, K, d) in single numbers."""
-    elements, depth = vectors.shape[0], table.shape[2]
-    tiled = elements - elements % 4
-    zero = full(load(vectors, (0, 0)), 0.0)
+    """T[h,o,c] += Σ_g S[h,g,o]·X[g,c]; S and T (|H|, K, d) in registers."""
     for h in range(table.shape[0]):
-        for o in range(offsets):
-            w = ids[o]
-            for g in range(0, tiled, 4):
-                s0, s1 = load(scores, (h, g, o)), load(scores, (h, g + 1, o))
-                s2, s3 = load(scores, (h, g + 2, o)), load(scores, (h, g + 3, o))
-                for c in range(depth):
-                    t = multiply_add(s0, load(vectors, (g, c)), zero)
-                    t = multiply_add(s1, load(vectors, (g + 1, c)), t)
-                    t = multiply_add(s2, load(vectors, (g + 2, c)), t)
-                    t = multiply_add(s3, load(vectors, (g + 3, c)), t)
-                    table[h, w, c] += across(t)
-            for g in range(tiled, elements):
-                s0 = load(scores, (h, g, o))
-                for c in range(depth):
-                    table[h, w, c] += across(s0 * load(vectors, (g, c)))
+        _scatter_table(offsets, table.shape[2], table, scores, vectors, ids, h)

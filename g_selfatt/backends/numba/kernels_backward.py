@@ -179,7 +179,8 @@ def _compile(digest: int) -> Callable:
         d_queries = np.empty((channels, elements, length), dtype)
         d_keys = np.empty((channels, elements, length), dtype)
         d_values = np.empty((channels, elements, length), dtype)
-        embeddings = room((*problem.embedding.shape, lanes), dtype)
+        embeddings = room((*problem.embedding.shape, lanes), dtype)  # dE (t, e)
+        tables = room((*problem.rows.shape, problem.table.shape[1], lanes), dtype)  # dT (h, o, c)
         d_mixed = room((outputs, channels, lanes), dtype)  # dO (h, c)
         d_weights = room((outputs, elements, most, lanes), dtype)  # dW (h, m, o)
         weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
@@ -195,11 +196,11 @@ def _compile(digest: int) -> Callable:
         for unit in range(first_unit, last_unit):
             read_unit(problem, scratch, unit)
             read(d_outs, d_out, unit, problem.layout, 1 / kept)
-            d_keys[:], d_values[:], embeddings[:] = 0, 0, 0
-            d_table[part, unit] = 0
+            d_keys[:], d_values[:], embeddings[:], tables[:] = 0, 0, 0, 0
             for block in range(first_block, last_block):
                 position, offsets, rows = look_around(problem, scratch, block)
-                positions, ids = scratch.positions, scratch.ids
+                positions, ids, seen = scratch.positions, scratch.ids, scratch.seen
+                rectangle = seen[2] - seen[1], seen[4] - seen[3]  # of the window, in sight
                 compute_factors(problem, scratch, position, offsets, rows)
                 copy_block(d_mixed, d_outs, position)
                 correlate(d_weights, d_mixed, scratch.values, blank, positions, offsets)
@@ -237,14 +238,14 @@ def _compile(digest: int) -> Callable:
                                     share, inner, d_content, d_position, d_group, h, g, offsets
                                 )
                 if wants_value:
-                    scatter(d_values, weights, d_mixed, positions, offsets)
+                    scatter(d_values, weights, d_mixed, positions, *rectangle)
                 if wants_key:
-                    scatter(d_keys, d_content, scratch.query, positions, offsets)
+                    scatter(d_keys, d_content, scratch.query, positions, *rectangle)
                 if wants_scores:
                     combine(d_vector, d_content, scratch.keys, positions, offsets)
                     _sum_by_row(d_rows, d_position, scratch.slots, offsets, rows)
                     combine_table(d_vector, d_rows, problem.table, scratch.rows, rows)
-                    scatter_table(d_table[part, unit], d_position, scratch.query, ids, offsets)
+                    scatter_table(tables, d_position, scratch.query, ids, offsets)
                     _embedding_gradients(
                         d_vector, embeddings, d_group, scratch, problem.embedding, problem.index
                     )
@@ -257,7 +258,7 @@ def _compile(digest: int) -> Callable:
                 write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
             if wants_scores:
                 factor = dtype.type(LN_2)
-                d_table[part, unit] *= factor
+                _sum_lanes(d_table[part, unit], tables, factor)
                 _sum_lanes(d_embedding[part, unit], embeddings, factor)
         return digest
 

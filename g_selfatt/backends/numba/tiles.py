@@ -21,6 +21,7 @@ from numba.extending import intrinsic
 
 from g_selfatt.backends.numba.compiling import inlined
 from g_selfatt.backends.numba.lanes import (
+    Lanes,
     address,
     call,
     lanes_of,
@@ -125,18 +126,63 @@ def outer_add(typingctx: Any, tile: Any, x: Any, y: Any) -> tuple[Any, Callable]
 
 
 @intrinsic
-def inner_add(typingctx: Any, y: Any, x: Any, tile: Any) -> tuple[Any, Callable]:
-    """y[j] + Σ_i x[i]·tile[i,j]."""
+def add_row(
+    typingctx: Any, array: Any, index: Any, x: Any, tile: Any, zero: Any
+) -> tuple[Any, Callable]:
+    """array[index + j …] += Σ_i x[i]·tile[i,j] for all j: they overlap, and are added up before.
+
+    By Horner's rule, from the last j on: the sum moves on by one lane before the next j is added,
+    and what leaves the register goes to `over`. ``zero`` is a register of zeros that LLVM does not
+    know to be zeros: a shift that takes in known ones is two operations on AVX-512 in place of one.
+    """
+    lanes = x.dtype
+    columns = tile.count // x.count
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
         _keep_rolled(builder)
-        sums, factors, tile = (unpack_tuple(builder, argument) for argument in args)
-        row = iter(tile)
-        for factor in factors:
-            sums = [call(builder, "fmuladd", factor, next(row), sum) for sum in sums]
-        return pack_array(builder, sums)
+        (at,) = _addresses(context, builder, sig, *args[:2])
+        factors, tile = (unpack_tuple(builder, argument) for argument in args[2:4])
+        sum = over = args[4]
+        for j in reversed(range(columns)):
+            if j < columns - 1:
+                # The last lane of `over` is 0: there are more lanes than columns.
+                sum, over = _window(builder, over, sum), _window(builder, sum, over)
+            for i, factor in enumerate(factors):
+                sum = call(builder, "fmuladd", factor, tile[i * columns + j], sum)
+        _add(builder, at, lanes, sum)
+        if columns > 1:
+            rest = Lanes(lanes.element, columns - 1)
+            over = builder.shuffle_vector(over, over, _order(range(rest.count)))
+            _add(builder, builder.gep(at, [ir.IntType(64)(lanes.count)]), rest, over)
+        return context.get_dummy_value()
 
-    return y(y, x, tile), generate
+    return types.void(array, index, x, tile, zero), generate
+
+
+def _order(numbers: range) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), list(numbers))
+
+
+def _window(builder: ir.IRBuilder, before: ir.Value, after: ir.Value) -> ir.Value:
+    """The last lane of a register, then all but the last of another."""
+    lanes = after.type.count
+    return builder.shuffle_vector(before, after, _order(range(lanes - 1, 2 * lanes - 1)))
+
+
+def _add(builder: ir.IRBuilder, at: ir.Value, lanes: Lanes, value: ir.Value) -> None:
+    store_to(builder, builder.fadd(load_from(builder, lanes, at), value), lanes, at)
+
+
+@intrinsic
+def strided(typingctx: Any, numbers: Any, step: Any, first: Any) -> tuple[Any, Callable]:
+    """The numbers ``n · step + first``, for a tuple of n."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        numbers, step, first = args
+        steps = [builder.mul(n, step) for n in unpack_tuple(builder, numbers)]
+        return pack_array(builder, [builder.add(n, first) for n in steps])
+
+    return numbers(numbers, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -150,14 +196,14 @@ def repeated(typingctx: Any, rows: Any, values: Any) -> tuple[Any, Callable]:
 
 
 # Each addition to a sum waits for the one before, and four sums at a time keep a processor busy. A
-# tile of 4 × 4 loads less; with 16 registers of half the size, as AVX2 has, it does not fit. One
-# row has room for five columns, of which a window of 5 × 5 has five tiles.
+# tile of 4 × 5 loads less, and a window of 5 × 5 is five of them. With 16 registers of half the
+# size, as AVX2 has, it does not fit.
 _ROOMY = bool(get_host_cpu_features().get("avx512f"))
 _one = _numbers(1)
 
 
 def _strip(rows: int, body: Callable) -> Callable:
-    width = (5 if rows == 1 else 4) if _ROOMY else 4 // rows
+    width = 5 if _ROOMY else 4 // rows
     rows_from, columns_from = _numbers(rows), _numbers(width)
 
     @inlined
