@@ -2,4 +2,4 @@
 
 from g_selfatt.models import create_model  # noqa: F401
 
-dependencies = ["torch", "safetensors"]
+dependencies = ["torch", "numpy", "safetensors"]

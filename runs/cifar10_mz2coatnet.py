@@ -12,7 +12,6 @@ from runs.cifar10_mz2convnet import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.model = "mz2coatnet"
     return config

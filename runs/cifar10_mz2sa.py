@@ -13,5 +13,4 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     return defaults(dataset="CIFAR10", model="mz2sa")

@@ -11,7 +11,6 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     config = defaults(dataset="digitPairs", model="z2coatnet")
     config.attention_per_stage = ("Off", "Global")
     config.channels_per_stage = (24, 30)

@@ -12,7 +12,6 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     config = defaults(dataset="digitPairs", model="z2convnet", epochs=10)
     config.channels_per_stage = (26, 39)  # as many parameters as with attention
     return config

@@ -12,5 +12,4 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     return defaults(dataset="PCam", model="p4sa")

@@ -12,7 +12,6 @@ from runs.rotmnist_p4convnet import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.dataset = "rotDigits"
     config.batch_size = 16

@@ -12,7 +12,6 @@ from runs.rotdigits_p4convnet import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.model = "z2convnet"
     config.stem_channels = 14

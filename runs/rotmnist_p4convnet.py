@@ -12,7 +12,6 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     return defaults(
         dataset="rotMNIST",
         model="p4convnet",

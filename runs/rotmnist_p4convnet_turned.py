@@ -12,7 +12,6 @@ from runs.rotmnist_p4convnet import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.epochs = 24
     config.augment = True

@@ -12,5 +12,4 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     return defaults(dataset="rotMNIST", model="p4sa")

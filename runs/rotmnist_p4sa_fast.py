@@ -11,7 +11,6 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     return defaults(
         dataset="rotMNIST",
         model="p4sa",

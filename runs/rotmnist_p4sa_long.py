@@ -14,7 +14,6 @@ from runs.rotmnist_p4sa_fast import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.update(
         epochs=15,

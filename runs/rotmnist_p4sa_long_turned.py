@@ -13,7 +13,6 @@ from runs.rotmnist_p4sa_long import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.augment = True
     return config

@@ -16,9 +16,7 @@ def get_config(window="5"):
     Args:
         window: its side in pixels, odd, or "global".
     """
-    config = defaults()
-    config.dataset = "rotMNIST"
-    config.model = "p4sa"
+    config = defaults(dataset="rotMNIST", model="p4sa")
     if window == "global":
         config.attention_type = "Global"
     elif window.isdigit():

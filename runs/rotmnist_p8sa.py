@@ -11,5 +11,4 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     return defaults(dataset="rotMNIST", model="p8sa")

@@ -11,5 +11,4 @@ from config import get_config as defaults
 
 
 def get_config():
-    """The configuration."""
     return defaults(dataset="rotMNIST", model="z2cnn", epochs=6, scheduler="one_cycle", lr=0.004)

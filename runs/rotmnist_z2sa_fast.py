@@ -11,7 +11,6 @@ from runs.rotmnist_p4sa_fast import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.model = "z2sa"
     return config

@@ -31,7 +31,7 @@ from runs import results
 from training import command_line, pretrained, provenance, settings
 from training.errors import ConfigError, ExpectedStop, Termination
 from training.run_folder import differences, identity
-from training.stopping import RaiseOnTermination
+from training.stopping import raising_on_termination
 
 Run = tuple[str, int]  # a recipe and a seed
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // options.parallel)))
     # spawn: the threads of torch do not survive a fork
     processes = ProcessPoolExecutor(options.parallel, multiprocessing.get_context("spawn"))
-    with processes as pool, RaiseOnTermination():
+    with processes as pool, raising_on_termination():
         try:
             return _run_all(pool, todo, options)
         except (KeyboardInterrupt, BrokenProcessPool) as error:
@@ -96,7 +96,9 @@ def _run_all(pool: ProcessPoolExecutor, runs: Sequence[Run], options: argparse.N
             running.add(pool.submit(run, *one, options.again, options.results))
         done = next(as_completed(running))
         running.remove(done)
-        worst = max(worst, _report(done.result()))
+        code, line = done.result()
+        print(line, file=sys.stderr if code else sys.stdout, flush=True)
+        worst = max(worst, code)
     return worst
 
 
@@ -211,12 +213,6 @@ def _is_there(recipe: str, seed: int, folder: Path) -> bool:
     differing = differences(results.load(path)["config"], config)
     print(f"{path}: " + (f"of another configuration ({differing})" if differing else "is there"))
     return not differing
-
-
-def _report(outcome: tuple[int, str]) -> int:
-    code, line = outcome
-    print(line, file=sys.stderr if code else sys.stdout, flush=True)
-    return code
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from runs.upright_digits_p4convnet import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.model = "p16convnet"
     config.stem_channels = 4

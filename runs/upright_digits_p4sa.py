@@ -12,7 +12,6 @@ from runs.rotdigits_p4sa import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.dataset = "uprightDigits"
     return config

@@ -8,13 +8,11 @@ Reached: 32.78 %, mean of three seeds
 Cost: 11 seconds of one core of an AMD EPYC
 """
 
-from runs.upright_digits_p4convnet import get_config as base
+from runs.rotdigits_z2convnet import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
-    config.model = "z2convnet"
-    config.stem_channels = 14
-    config.channels_per_stage = (17, 20)
+    config.dataset = "uprightDigits"
+    config.augment = False
     return config

@@ -12,7 +12,6 @@ from runs.upright_mnist_p4convnet import get_config as base
 
 
 def get_config():
-    """The configuration."""
     config = base()
     config.model = "p8convnet"
     config.stem_channels = 20

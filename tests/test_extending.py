@@ -2,8 +2,6 @@
 
 import json
 import re
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from PIL import Image
 import main
 from g_selfatt import datasets, models
 from g_selfatt.models import registry
+from training import predict
 from training.tracking import Tracker
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -30,14 +29,6 @@ def command(tmp_path):
         return main.main([f"--config={file}", *arguments])
 
     return command
-
-
-def predict(arguments):
-    """Run `python -m training.predict` in this process; gives the exit code."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-        patch.setattr(sys, "argv", ["predict", *arguments])
-        runpy.run_module("training.predict", run_name="__main__")
-    return end.value.code
 
 
 def run_folders(tmp_path):
@@ -68,9 +59,9 @@ def test_predict_imports_the_file_that_registers_it(command, tmp_path, monkeypat
     line = [str(weights.parent), str(image)]
     known = {name: entry for name, entry in registry._REGISTRY.items() if name != "mz2one"}
     monkeypatch.setattr(registry, "_REGISTRY", known)
-    assert predict(line) == 2
+    assert predict.main(line) == 2
     assert "mz2one, which is not registered" in capsys.readouterr().err
-    assert predict([*line, "--import", str(tmp_path / "nothing.py")]) == 2
+    assert predict.main([*line, "--import", str(tmp_path / "nothing.py")]) == 2
     assert capsys.readouterr().err.endswith("nothing.py: no such file\n")
     for content, words in (
         ("def (", "SyntaxError"),
@@ -78,11 +69,11 @@ def test_predict_imports_the_file_that_registers_it(command, tmp_path, monkeypat
         ("raise SystemExit(0)", "SystemExit: 0"),
     ):
         (tmp_path / "bad.py").write_text(content)
-        assert predict([*line, "--import", str(tmp_path / "bad.py")]) == 2
+        assert predict.main([*line, "--import", str(tmp_path / "bad.py")]) == 2
         error = capsys.readouterr().err.strip()
         assert "bad.py cannot be imported" in error and words in error and "\n" not in error
     (tmp_path / "beside.py").write_text("import my_run")
-    assert predict([*line, "--import", str(tmp_path / "beside.py")]) == 0
+    assert predict.main([*line, "--import", str(tmp_path / "beside.py")]) == 0
     assert "rows" in capsys.readouterr().out
 
 

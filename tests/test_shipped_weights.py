@@ -31,6 +31,7 @@ def test_what_is_shipped():
         ("rotMNIST", "z2cnn"),
         ("rotMNIST", "p4convnet"),
         ("rotMNIST", "p8convnet"),
+        ("rotMNIST", "p4coatnet"),
         ("CIFAR10", "mz2convnet"),
         ("CIFAR10", "mz2coatnet"),
     }

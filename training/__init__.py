@@ -3,12 +3,10 @@
 Light to import: torch is loaded by `run`, so that `--help` and a misspelt key are answered at once.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from training.errors import UserError
-from training.stopping import RaiseOnTermination
+from training.stopping import raising_on_termination
 
 
 def run(config: ConfigDict) -> dict:
@@ -30,7 +28,7 @@ def run(config: ConfigDict) -> dict:
     from training.allocator import is_out_of_memory
 
     try:
-        with RaiseOnTermination():
+        with raising_on_termination():
             if None in config.values():
                 config = settings.resolve(config)
             settings.check(config)
@@ -53,12 +51,3 @@ def _in_one_line(line: str, cause: Exception) -> UserError:
     stop = UserError(line)
     stop.everywhere = getattr(cause, "everywhere", False)
     return stop
-
-
-def __getattr__(name: str) -> Any:
-    """Import `predict`, which loads torch, when it is asked for."""
-    if name != "predict":
-        raise AttributeError(f"module 'training' has no attribute {name!r}")
-    from training.prediction import predict
-
-    return predict

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from g_selfatt import datasets
 from training import distributed, pretrained
 from training.batch_norm import synchronise
+from training.evaluation import PIXELS
 from training.imbalance import warn_of_imbalance
 from training.machine import processor
 from training.network import compile_network, create_network
@@ -17,9 +18,6 @@ from training.precision import Precision
 from training.seeding import seed_everything
 
 logger = logging.getLogger(__name__)
-SMOKE_IMAGES = 2
-# In a batch of an evaluation, which keeps nothing for a backward pass: more is not faster.
-_EVALUATED_PIXELS = {"cpu": 32 * 28**2, "cuda": 64 * 32**2}
 
 
 class Experiment:
@@ -51,7 +49,7 @@ class Experiment:
                 config.dataset,
                 config.data_dir,
                 eval_protocol=config.eval_protocol,
-                limit=max(SMOKE_IMAGES, distributed.size()) if config.smoke else None,
+                limit=config.batch_size if config.smoke else None,
                 **own,
             )
         )
@@ -88,7 +86,7 @@ class Experiment:
         """
         config, batch_size = self.config, self.config.batch_size
         if split != "train":
-            pixels = _EVALUATED_PIXELS[self.device.type] // self.splits.info.image_size**2
+            pixels = PIXELS[self.device.type] // self.splits.info.image_size**2
             batch_size = max(batch_size, pixels - pixels % distributed.size())
         return datasets.make_loader(
             getattr(self.splits, split),

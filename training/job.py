@@ -15,7 +15,7 @@ from training import distributed, finished, pretrained
 from training.allocator import keep_freed_memory
 from training.checkpointing import close_states
 from training.evaluation import Score
-from training.experiment import SMOKE_IMAGES, Experiment
+from training.experiment import Experiment
 from training.figures import by_class, figures, say, test
 from training.keys_taken import doubts
 from training.run_folder import WEIGHTS, claimed
@@ -24,6 +24,7 @@ from training.settings import choose_device
 from training.training_run import TrainingRun
 
 logger = logging.getLogger(__name__)
+SMOKE_IMAGES = 2  # of each split, or one for each process
 
 
 def run(config: ConfigDict) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def run(config: ConfigDict) -> dict[str, Any]:
             config = ConfigDict({**config, **least})
             with tempfile.TemporaryDirectory(prefix="g_selfatt-smoke-") as folder:
                 config.save_dir = folder
-                return _run(config, Experiment(config, weights, device))
+                return _run(Experiment(config, weights, device))
         if config.train:
             distributed.refuse_uneven(config.batch_size)
         located = datasets.INFO[config.dataset].located
@@ -59,7 +60,7 @@ def run(config: ConfigDict) -> dict[str, Any]:
         experiment = Experiment(config, weights, device)
         if located and config.train:
             distributed.on_first(lambda: _check_test_images(experiment))
-        return _run(config, experiment, shorter)
+        return _run(experiment, shorter)
 
 
 def _check_test_images(experiment: Experiment) -> None:
@@ -75,9 +76,8 @@ def _find_weights(config: ConfigDict) -> Path | None:
     return pretrained.named(config.weights).path if config.weights else None
 
 
-def _run(
-    config: ConfigDict, experiment: Experiment, shorter: models.Weights | None = None
-) -> dict[str, Any]:
+def _run(experiment: Experiment, shorter: models.Weights | None = None) -> dict[str, Any]:
+    config = experiment.config
     if not config.train:
         return _evaluate(experiment)
     with ExitStack() as held:

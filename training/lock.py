@@ -27,8 +27,9 @@ def hold(folder: Path) -> Iterator[None]:
         UserError: another process holds it; the line says which, and since when.
     """
     path = folder / LOCK
+    now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
     with _locked(path) as file:
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {_now()}")
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}")
         file.flush()
         try:
             yield
@@ -64,7 +65,3 @@ def _locked(path: Path) -> TextIO:
             file.truncate(0)
             return file
         file.close()  # its holder had ended and removed it while it was being opened
-
-
-def _now() -> str:
-    return datetime.datetime.now().astimezone().isoformat(" ", "seconds")

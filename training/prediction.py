@@ -14,9 +14,8 @@ from g_selfatt import models
 from g_selfatt.datasets.errors import one_line
 from g_selfatt.datasets.image_files import image_files, read_image
 from training.errors import UserError
+from training.evaluation import PIXELS
 from training.pretrained import named
-
-PIXELS = 32 * 28**2  # in a batch, as in an evaluation on a CPU: more is not faster
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def predict_batches(
     prepared = network.pretrained_config
     mean, std = (torch.tensor(prepared[name])[:, None, None] for name in ("mean", "std"))
     size, channels = prepared["image_size"], prepared["in_channels"]
-    at_once = max(PIXELS // size**2, 1)
+    at_once = max(PIXELS["cpu"] // size**2, 1)
     with tqdm(total=len(files), unit=" images", disable=len(files) <= at_once or None) as bar:
         for start in range(0, len(files), at_once):
             batch = files[start : start + at_once]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def resolve(config: ConfigDict) -> ConfigDict:
     config = check_values(config, own)
     config.dataset = datasets.canonical_name(config.dataset)
     config.model = models.model_entry(config.model).name
-    info = datasets.INFO[config.dataset]
+    info = _record(config)
     arguments = _arguments(config.model, info)
     defaults = {
         **vars(info.protocol),
@@ -65,7 +66,7 @@ def check(config: ConfigDict) -> None:
     Raises:
         ConfigError: the line names the key, what was got and what is valid.
     """
-    info = datasets.INFO[config.dataset]
+    info = _record(config)
     taken = {key.name for key in network_keys(config)}
     windowed = "patch_size" in taken and config.attention_type == "Local"
     if windowed and info.image_size and config.patch_size > info.image_size:
@@ -149,6 +150,12 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if "cuda" in here else "cpu")
     return torch.device(name)
+
+
+def _record(config: ConfigDict) -> datasets.DatasetInfo:
+    """The record of the data set, with what its keys tell before its reader does: image_size."""
+    info = datasets.INFO[config.dataset]
+    return replace(info, **{fact: config[fact] for fact in info.unknown if config.get(fact)})
 
 
 def _arguments(model: str, info: datasets.DatasetInfo) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from training.errors import Termination
@@ -53,21 +55,21 @@ def stop_of(number: int) -> KeyboardInterrupt:
     return Termination() if number == signal.SIGTERM else KeyboardInterrupt()
 
 
-class RaiseOnTermination:
+@contextmanager
+def raising_on_termination() -> Iterator[None]:
     """While it is entered, SIGTERM raises `Termination`, so that nothing half written is left."""
 
-    def __enter__(self) -> None:
-        self._before = None
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._raise)
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Termination
 
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
-
-    @staticmethod
-    def _raise(number: int, frame: FrameType | None) -> None:
-        raise stop_of(number)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def drop_output() -> None:

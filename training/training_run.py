@@ -26,10 +26,6 @@ from training.trainer import Trainer
 logger = logging.getLogger(__name__)
 
 
-def _untracked(config: ConfigDict) -> ConfigDict:
-    return ConfigDict({**config, "wandb": "disabled", "tensorboard": False})
-
-
 class TrainingRun:
     """Training in a run folder that this process, or process 0 of several, holds."""
 
@@ -55,7 +51,8 @@ class TrainingRun:
         """
         self._begin()
         config, folder, trainer = self.config, self.folder, self.trainer
-        tracked = config if distributed.rank() == 0 else _untracked(config)
+        untracked = {"wandb": "disabled", "tensorboard": False}
+        tracked = ConfigDict({**config, **untracked}) if distributed.rank() > 0 else config
         with Tracker(tracked, folder, self.state["tracking_id"]) as tracker:
             self.state["tracking_id"] = tracker.run_id
 
@@ -207,7 +204,6 @@ class TrainingRun:
             "best_epoch": best["epoch"],
             "epochs": trainer.epoch,
             "selected_on": experiment.selected_on,
-            "eval_protocol": self.config.eval_protocol,
             "validation_accuracy": trainer.history[best["epoch"] - 1]["validation_accuracy"],
             "parameters": experiment.parameters,
             "seconds": round(sum(row["seconds"] for row in trainer.history), 3),

@@ -119,4 +119,5 @@ def _classifier(model: nn.Module) -> nn.Module:
 
 
 def _classes(data: dict) -> tuple[int, tuple[str, ...]]:
-    return data["num_classes"], tuple(data["classes"])
+    count = data["num_classes"]
+    return count, tuple(data["classes"]) or tuple(map(str, range(count)))

@@ -19,7 +19,7 @@ from g_selfatt.datasets.registry import INFO, register
 if TYPE_CHECKING:
     import numpy as np
 
-    from g_selfatt.datasets.splits import Source
+    from g_selfatt.datasets.splits import Source, TensorSplit
 
 SEED = 0
 SIZES = (1_197, 300, 300)  # train, validation, test
@@ -54,13 +54,7 @@ def rotate(image: np.ndarray, degrees: float, size: int) -> np.ndarray:
     return np.clip(np.rint(turned), 0, 255).astype(np.uint8)
 
 
-def seeded_angles(count: int) -> np.ndarray:
-    """The angles in degrees by which the digits are turned, (count,)."""
-    import numpy as np
-
-    return np.random.RandomState(SEED).uniform(0, 360, count)
-
-
+@functools.cache  # 1 MB, decoded from text
 def scikit_digits() -> tuple[np.ndarray, np.ndarray]:
     """The digits of scikit-learn: images (1797, 8, 8) of numbers from 0 to 16, and classes (1797,).
 
@@ -90,6 +84,30 @@ def turned_digits(degrees: np.ndarray) -> np.ndarray:
     )
 
 
+@functools.cache  # 0.3 MB, which take longer to turn than a small network to train on
+def digits_at_seeded_angles() -> np.ndarray:
+    """All digits of scikit-learn as rotDigits has them, uint8 (1797, 12, 12)."""
+    import numpy as np
+
+    return turned_digits(np.random.RandomState(SEED).uniform(0, 360, sum(SIZES)))
+
+
+def splits_of(name: str, images: np.ndarray) -> list[TensorSplit]:
+    """Training, validation and test images with their labels, stratified by class.
+
+    Args:
+        name: of a data set of turned digits.
+        images: uint8 (1797, 12, 12), in the order of scikit-learn.
+    """
+    from g_selfatt.datasets.splits import TensorSplit, stratified
+
+    labels = scikit_digits()[1]
+    return [
+        TensorSplit.of_arrays(images[part], labels[part], INFO[name], Path(name))
+        for part in stratified(labels, SIZES, SEED)
+    ]
+
+
 @register(
     name="rotDigits",
     provenance="UCI handwritten digits inside scikit-learn, each rotated by a seeded angle",
@@ -108,19 +126,6 @@ def rot_digits(root: Path, *, download: bool = True) -> Source:
     Returns:
         1,197 training, 300 validation and 300 test images, stratified by class.
     """
-    from g_selfatt.datasets.splits import Source, TensorSplit, stratified
+    from g_selfatt.datasets.splits import Source
 
-    info = INFO["rotDigits"]
-    images, labels = _images_and_labels()
-    return Source(
-        *(
-            TensorSplit.of_arrays(images[part], labels[part], info, Path("rotDigits"))
-            for part in stratified(labels, SIZES, SEED)
-        )
-    )
-
-
-@functools.cache  # 0.3 MB, which take longer to turn than a small network to train on
-def _images_and_labels() -> tuple[np.ndarray, np.ndarray]:
-    _, labels = scikit_digits()
-    return turned_digits(seeded_angles(len(labels))), labels
+    return Source(*splits_of("rotDigits", digits_at_seeded_angles()))

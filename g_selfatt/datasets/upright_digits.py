@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from g_selfatt.datasets.augment import Turns
-from g_selfatt.datasets.record import Protocol
 from g_selfatt.datasets.registry import INFO, register
-from g_selfatt.datasets.rot_digits import SEED, SIZES, scikit_digits, seeded_angles, turned_digits
+from g_selfatt.datasets.rot_digits import SIZES, digits_at_seeded_angles, splits_of, turned_digits
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from g_selfatt.datasets.splits import Source, TensorSplit
 
 
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     mean=(0.1736,),
     std=(0.3008,),
     augmentation=(Turns(),),
-    protocol=Protocol(lr=4e-3, scheduler="one_cycle", epochs=10),
+    protocol=INFO["rotDigits"].protocol,
 )
 def upright_digits(root: Path, *, download: bool = True) -> Source:
     """Make the data set; it is the same to the byte every time, and neither argument matters.
@@ -40,24 +37,12 @@ def upright_digits(root: Path, *, download: bool = True) -> Source:
 
     from g_selfatt.datasets.splits import Source
 
-    upright = turned_digits(np.zeros(sum(SIZES)))
-    train, validation, _ = _split(upright)
-    return Source(train, validation, _split(turned_digits(seeded_angles(sum(SIZES))))[2])
+    train, validation, _ = splits_of("uprightDigits", turned_digits(np.zeros(sum(SIZES))))
+    return Source(train, validation, splits_of("uprightDigits", digits_at_seeded_angles())[2])
 
 
 def turned_test(degrees: float) -> TensorSplit:
     """The test images, all turned by one angle in degrees, counter-clockwise."""
     import numpy as np
 
-    return _split(turned_digits(np.full(sum(SIZES), degrees)))[2]
-
-
-def _split(images: np.ndarray) -> list[TensorSplit]:
-    """Training, validation and test images with their labels, as rotDigits has them."""
-    from g_selfatt.datasets.splits import TensorSplit, stratified
-
-    labels, info = scikit_digits()[1], INFO["uprightDigits"]
-    return [
-        TensorSplit.of_arrays(images[part], labels[part], info, Path("uprightDigits"))
-        for part in stratified(labels, SIZES, SEED)
-    ]
+    return splits_of("uprightDigits", turned_digits(np.full(sum(SIZES), degrees)))[2]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 from torch import nn
+
+from g_selfatt.models.weight_files import digest_of
 
 # What `Weights.pretrained_config` says of a last layer that was trained with the rest.
 OF_LAST_LAYER = ("name", "classes", "test_accuracy", "parameters")
@@ -34,3 +37,15 @@ def forget_classes(network: nn.Module) -> None:
     if known := own.get("pretrained_config"):
         kept = {key: known[key] for key in known if key not in OF_LAST_LAYER}
         own["pretrained_config"] = kept | {"num_classes": network.num_classes}
+
+
+def known_of(network: nn.Module) -> dict[str, Any]:
+    """The ``pretrained_config`` of a network, or an empty one.
+
+    Where its weights are no longer those that were loaded, their name and accuracy are not there.
+    """
+    known = dict(getattr(network, "pretrained_config", {}))
+    if getattr(network, "loaded_digest", None) not in (None, digest_of(network)):
+        for key in ("name", "test_accuracy"):
+            known.pop(key, None)
+    return known

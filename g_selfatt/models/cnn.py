@@ -12,6 +12,7 @@ from g_selfatt.functional.tracing import is_traced
 from g_selfatt.models.classifier import checked_classes, forget_classes
 from g_selfatt.models.hub import HubModule
 from g_selfatt.models.registry import register_model
+from g_selfatt.models.stages import sides_of
 from g_selfatt.nn import set_grad_checkpointing
 from g_selfatt.nn.checks import check_rates
 
@@ -22,10 +23,11 @@ SIDE = 4  # of the last map
 
 
 def _only_28(info: DatasetInfo) -> Mapping[str, Any]:
-    if "image_size" not in info.unknown and (info.image_size, info.in_channels) != (28, 1):
+    height, width = sides_of(info.image_size)
+    if "image_size" not in info.unknown and (height, width, info.in_channels) != (28, 28, 1):
         raise ValueError(
-            f"z2cnn is made for 28×28 grey images, those of {info.name} are "
-            f"{info.image_size}×{info.image_size} with {info.in_channels} channels"
+            f"z2cnn is made for 28×28 grey images, those of {info.name} are {height}×{width} with "
+            f"{info.in_channels} channels"
         )
     return {}
 

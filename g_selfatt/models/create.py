@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from g_selfatt.models.registry import ModelEntry, model_entry
 from g_selfatt.models.weight_files import load_weights
 from g_selfatt.models.weights import (
     Weights,
+    as_json,
     computing,
     find_pretrained,
     list_pretrained,
@@ -116,7 +117,7 @@ def _record(dataset: str | DatasetInfo | None, overrides: Mapping[str, Any]) -> 
     if missing := [fact for fact, value in facts.items() if value is None]:
         raise ValueError(f"dataset={name} needs {', '.join(missing)} too")
     if dataset:
-        return dataset
+        return replace(dataset, **{fact: facts[fact] for fact in FACTS if fact in dataset.unknown})
     return DatasetInfo("none", read=_nothing_to_read, provenance="the caller's images", **facts)
 
 
@@ -161,7 +162,7 @@ def load_model(source: str | Weights, **overrides: Any) -> nn.Module:
     model = entry.build(**arguments)
     load_weights(weights.path, model)
     known = weights.pretrained_config
-    as_kept = json.loads(json.dumps(arguments, default=str))  # where a tuple is a list
+    as_kept = as_json(arguments)  # where a tuple is a list
     if computing(as_kept) != computing(weights.arguments):
         del known["test_accuracy"]
     vars(model)["network_record"] = weights.network | {"arguments": arguments}

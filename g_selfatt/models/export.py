@@ -24,6 +24,8 @@ from torch import nn
 
 from g_selfatt import models
 from g_selfatt.datasets.files import replacing
+from g_selfatt.models.classifier import known_of
+from g_selfatt.nn.modes import evaluating
 
 TOLERANCE = 1e-4  # of the largest logit, in float32
 BATCHES = (1, 3)  # checked; the graph is traced with another
@@ -33,7 +35,8 @@ def export_onnx(network: nn.Module, path: str | Path) -> float:
     """Write a network with weights as ONNX and compare the two.
 
     Args:
-        network: from `models.load_model` or `models.create_model` with ``pretrained=True``.
+        network: from `models.load_model` or `models.create_model` with ``pretrained=True``; the
+            mode of each of its modules is restored.
         path: the file.
 
     Returns:
@@ -44,9 +47,20 @@ def export_onnx(network: nn.Module, path: str | Path) -> float:
     """
     import onnx
 
-    network = network.eval()
-    prepared: dict[str, Any] = network.pretrained_config
+    prepared = known_of(network)
     shape = (prepared["in_channels"], prepared["image_size"], prepared["image_size"])
+    with evaluating(network):
+        model = _trace(network, shape)
+        onnx.helper.set_model_props(model, {key: json.dumps(prepared[key]) for key in prepared})
+        with replacing(Path(path)) as temporary:
+            onnx.save(model, temporary)
+            return max(
+                _difference(network, temporary, torch.randn(batch, *shape)) for batch in BATCHES
+            )
+
+
+def _trace(network: nn.Module, shape: tuple[int, int, int]) -> Any:
+    """The model of ONNX, for any batch of images ``(C, H, W)``."""
     with torch.no_grad():
         network(torch.randn(1, *shape))  # tables that are made once are not part of the graph
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -60,14 +74,10 @@ def export_onnx(network: nn.Module, path: str | Path) -> float:
             output_names=["logits"],
             dynamic_shapes=({0: "batch"},),
         )
-    model = program.model_proto
-    onnx.helper.set_model_props(model, {key: json.dumps(prepared[key]) for key in prepared})
-    with replacing(Path(path)) as temporary:
-        onnx.save(model, temporary)
-    return max(_difference(network, path, torch.randn(batch, *shape)) for batch in BATCHES)
+    return program.model_proto
 
 
-def _difference(network: nn.Module, path: str | Path, images: torch.Tensor) -> float:
+def _difference(network: nn.Module, path: Path, images: torch.Tensor) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from g_selfatt.groups import Group, get
+from g_selfatt.models.classifier import known_of
 from g_selfatt.models.registry import model_entry
 from g_selfatt.models.weight_files import load_weights, read_metadata, save_weights
+from g_selfatt.models.weights import as_json, computing
 
 try:
     from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
@@ -41,6 +45,7 @@ except ImportError:
         save_pretrained = push_to_hub = from_pretrained
 
 else:
+    logger = logging.getLogger(__name__)
 
     class HubModule(PyTorchModelHubMixin, nn.Module):  # type: ignore[no-redef]
         """`save_pretrained`, `from_pretrained` and `push_to_hub` of a network.
@@ -51,8 +56,10 @@ else:
         """
 
         def __init_subclass__(cls, **options: Any) -> None:
-            by_name = {Group: (lambda group: group.name, get)}
-            super().__init_subclass__(coders=by_name, **options)
+            coders: dict[type, Any] = {Group: (lambda group: group.name, get)}
+            for kind in (np.generic, np.ndarray):
+                coders[kind] = (lambda numbers: numbers.tolist(), kind)
+            super().__init_subclass__(coders=coders, **options)
             # The signature of the class is that of its __init__, not of the mixin's __new__.
             parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
             setattr(cls, "__signature__", inspect.Signature(parameters))  # noqa: B010
@@ -62,8 +69,14 @@ else:
             arguments: dict[str, Any] = dict(self._hub_mixin_config)  # type: ignore[arg-type]
             arguments["num_classes"] = self.num_classes
             save_directory.joinpath("config.json").write_text(json.dumps(arguments, indent=2))
-            metadata = {"pretrained_config": json.dumps(getattr(self, "pretrained_config", {}))}
+            metadata = {
+                "pretrained_config": json.dumps(known_of(self)),
+                "class": type(self).__name__,
+            }
             save_weights(save_directory / "model.safetensors", self, metadata)
+            card = save_directory / "README.md"
+            if card.exists() and ModelCard.load(card).content != _card(self):
+                logger.warning("%s is of before and stays; delete it for a new model card", card)
 
         @classmethod
         def _from_pretrained(cls, *, model_id: str, **options: Any) -> Any:
@@ -79,24 +92,49 @@ else:
             path = Path(model_id, "model.safetensors")
             if not os.path.isdir(model_id):
                 path = Path(hf_hub_download(model_id, "model.safetensors", **where))
-            record = json.loads(read_metadata(path).get("network", "{}"))
-            if record and (made_by := model_entry(record["model"]).build) is not cls:
+            device = options.pop("map_location", "cpu")
+            options.pop("strict", None)
+            metadata = read_metadata(path)
+            record = json.loads(metadata.get("network", "{}"))
+            # Weights that are older than this line do not say their class.
+            made_by = metadata.get("class") or _class_of(record)
+            if made_by not in (None, cls.__name__):
                 raise ValueError(
-                    f"{model_id} is a {record['model']}, got {cls.__name__}.from_pretrained, "
-                    f"expected {made_by.__name__}.from_pretrained"
+                    f"{model_id} is a {record.get('model', made_by)}, got "
+                    f"{cls.__name__}.from_pretrained, expected {made_by}.from_pretrained"
                 )
             network = cls(**options)
-            metadata = load_weights(path, network)
-            if record:
-                vars(network)["network_record"] = record
-            if prepared := json.loads(metadata["pretrained_config"]):
-                lists = {key: tuple(x) for key, x in prepared.items() if isinstance(x, list)}
-                vars(network)["pretrained_config"] = prepared | lists
-            return network.eval()
+            load_weights(path, network)
+            known = json.loads(metadata["pretrained_config"])
+            known |= {key: tuple(x) for key, x in known.items() if isinstance(x, list)}
+            if _class_of(record) == cls.__name__:
+                _take_in(options, record, known)
+            for name, value in (("network_record", record), ("pretrained_config", known)):
+                if value:
+                    vars(network)[name] = value
+            return network.to(device).eval()
 
         def generate_model_card(self, *arguments: Any, **options: Any) -> ModelCard:
             """The model card, from what is known of the network and its weights."""
             return ModelCard(_card(self))
+
+
+def _class_of(record: dict[str, Any]) -> str | None:
+    """The class of the registered network that a record names, if there is one."""
+    try:
+        build: Any = model_entry(record.get("model", "")).build
+    except ValueError:
+        return None
+    return build.__name__ if isinstance(build, type) else None
+
+
+def _take_in(options: dict[str, Any], record: dict[str, Any], known: dict[str, Any]) -> None:
+    """Bring what is known of a network up to the arguments that it was made with this time."""
+    before = as_json(model_entry(record["model"]).defaults | record["arguments"])
+    now = before | as_json(options)
+    if computing(now) != computing(before):
+        known.pop("test_accuracy", None)
+    record["arguments"] |= {key: now[key] for key in now if now[key] != before.get(key)}
 
 
 def _check_group(group: Group | None) -> None:
@@ -119,7 +157,7 @@ def _check_group(group: Group | None) -> None:
 
 def _card(network: Any) -> str:
     record = getattr(network, "network_record", {})
-    known = getattr(network, "pretrained_config", {})
+    known = known_of(network)
     name, made_by = record.get("model", type(network).__name__), type(network).__name__
     count = sum(parameter.numel() for parameter in network.parameters())
     lines = [

@@ -31,10 +31,7 @@ def save_weights(path: str | Path, module: nn.Module, metadata: Mapping[str, str
             network of `create_model` what it was made with.
     """
     module = _uncompiled(module)
-    # Copies, since safetensors refuses tensors that share memory, as tied weights do.
-    tensors = {
-        k: v.detach().to("cpu", copy=True).contiguous() for k, v in module.state_dict().items()
-    }
+    tensors = _tensors(module)
     metadata = {**metadata, DIGEST: _digest(tensors)}
     if record := getattr(module, "network_record", None):
         metadata["network"] = json.dumps(record)
@@ -81,7 +78,19 @@ def load_weights(path: str | Path, module: nn.Module) -> dict[str, str]:
     check_fits(str(path), tensors, module)
     _check_numbers(path, tensors, module)
     module.load_state_dict(tensors)
+    vars(module)["loaded_digest"] = digest_of(module)
     return metadata
+
+
+def digest_of(module: nn.Module) -> str:
+    """SHA-256 over what `save_weights` would write of a module."""
+    return _digest(_tensors(_uncompiled(module)))
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    # Copies, since safetensors refuses tensors that share memory, as tied weights do.
+    state = module.state_dict()
+    return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in state.items()}
 
 
 def check_fits(source: str, tensors: Mapping[str, Tensor], module: nn.Module) -> None:

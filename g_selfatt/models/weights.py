@@ -19,6 +19,7 @@ from typing import Any
 
 from g_selfatt import datasets
 from g_selfatt.datasets import DatasetInfo
+from g_selfatt.groups import Group
 from g_selfatt.models.registry import model_entry
 from g_selfatt.models.weight_files import CheckpointError, read_metadata
 
@@ -173,7 +174,18 @@ def network_record(model: str, info: DatasetInfo, arguments: Mapping[str, Any]) 
     """
     data = {fact: getattr(info, fact) for fact in _FACTS}
     record = {"model": model, "arguments": dict(arguments), "data": data}
-    return json.loads(json.dumps(record, default=str))
+    return as_json(record)
+
+
+def as_json(value: Mapping[str, Any]) -> Any:
+    """What JSON gives back; a group is its name, and NumPy's and torch's numbers are plain ones."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Group):
+            return value.name
+        return value.tolist() if hasattr(value, "tolist") else str(value)
+
+    return json.loads(json.dumps(value, default=plain))
 
 
 def list_weights(folder: str | Path) -> list[Weights]:
@@ -275,5 +287,5 @@ def computing(arguments: Mapping[str, Any]) -> dict[str, Any]:
         keyword: value for keyword, value in arguments.items() if keyword not in FREE_ARGUMENTS
     }
     if chosen.get("attention_type") == "Global":
-        del chosen["patch_size"]
+        chosen.pop("patch_size", None)
     return chosen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from g_selfatt.functional.tracing import is_compiled, is_traced
 from g_selfatt.nn.checks import check_choice, whole_numbers
 from g_selfatt.nn.one_node import AnyLayout, one_node
 
@@ -32,7 +33,10 @@ class _OneByOne(AnyLayout):
                 f"a 1×1 convolution of {self.weight.shape[1]} channels takes "
                 f"(B, {self.weight.shape[1]}, {axes}), got {tuple(x.shape)}"
             )
-        if not x.is_cpu or self.weight.numel() > LARGEST_PRODUCT:
+        # Exporters get products only: onnxscript's convolution in three dimensions without a bias
+        # is wrong.
+        exported = is_traced(x) and not is_compiled()
+        if not exported and (not x.is_cpu or self.weight.numel() > LARGEST_PRODUCT):
             return super().forward(x)
         weight = self.weight.flatten(1).expand(x.shape[0], -1, -1)
         pixels = x.flatten(2)

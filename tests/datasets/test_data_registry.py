@@ -5,6 +5,19 @@ from __future__ import annotations
 import pytest
 
 from g_selfatt import datasets
+from g_selfatt.datasets.augment import Mirrors, QuarterTurns, Shifts, Turns
+
+AUGMENTATIONS = {
+    "CIFAR10": (Mirrors(), Shifts(4)),
+    "digitPairs": (),
+    "folder": (Turns(), Mirrors()),
+    "MNIST": (Shifts(2),),
+    "PCam": (QuarterTurns(), Mirrors()),
+    "rotDigits": (Turns(),),
+    "rotMNIST": (Turns(),),
+    "uprightDigits": (Turns(),),
+    "uprightMNIST": (Turns(),),
+}
 
 
 def test_names():
@@ -50,6 +63,19 @@ def test_facts(name, shape, classes, mean, std):
     assert (info.in_channels, info.image_size) == shape
     assert info.num_classes == classes
     assert (info.mean, info.std) == (mean, std)
+
+
+@pytest.mark.parametrize("name", ["rotDigits", "uprightDigits", "digitPairs"])
+def test_normalization_is_that_of_the_training_images(name):
+    splits = datasets.load(name)
+    pixels = splits.train.images.double() / 255
+    assert splits.info.mean == (round(pixels.mean().item(), 4),)
+    assert splits.info.std == (round(pixels.std(unbiased=False).item(), 4),)
+
+
+def test_augmentations_of_every_data_set():
+    """What augment=True does to the training images: nothing would be no error."""
+    assert {name: info.augmentation for name, info in datasets.INFO.items()} == AUGMENTATIONS
 
 
 def test_paper_protocol_validates_on_test():

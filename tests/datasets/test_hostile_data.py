@@ -51,11 +51,6 @@ def test_sixteen_bits_are_not_turned_white(pcam, one_line):
     one_line(caught.value, file, "expected 8 bits a channel")
 
 
-def test_a_link_that_leads_back_adds_no_image(pcam):
-    (pcam / "tumor" / "again").symlink_to(pcam / "tumor")
-    assert len(datasets.load("PCam", pcam.parents[1]).train) == 4
-
-
 def test_an_unreadable_image_is_tried_three_times(pcam, one_line, waits, monkeypatch):
     tries = []
 

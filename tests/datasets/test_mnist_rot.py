@@ -96,11 +96,6 @@ def check_same(source, pixels) -> None:
         np.testing.assert_array_equal(split.labels.numpy(), pixels[f"y_{name}"])
 
 
-def test_official_archive():
-    assert URL == "http://www.iro.umontreal.ca/~lisa/icml2007data/mnist_rotation_new.zip"
-    assert MD5 == "0f9a947ff3d30e95cd685462cbf3b847"
-
-
 def test_archive_is_downloaded_verified_parsed_and_kept(site, tmp_path, fetch, archive, pixels):
     source = fetch(archive)
     check_same(source, pixels)

@@ -5,10 +5,10 @@ import weakref
 
 import pytest
 import torch
+from attention_cases import make_inputs
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from g_selfatt import groups
-from g_selfatt.functional import attention_weights, group_index, self_attention
+from g_selfatt.functional import attention_weights, self_attention
 
 SIZES_AND_WINDOWS = [
     ((3, 4), (3, 3)),  # local
@@ -20,17 +20,10 @@ SIZES_AND_WINDOWS = [
 ]
 
 
-def random_inputs(group, size, window, lifting=False, batch=2, c=7):
-    """Query, key, table, and on the group the embedding and φ."""
-    group = groups.get(group)
-    elements = 1 if lifting else group.num_elements
-    d = c if lifting else 4
-    tensors = [torch.randn(batch, 2, c, elements, *size).double() for _ in range(2)]
-    tensors.append(torch.randn(group.num_elements, d, *window).double())
-    if lifting:
-        return tensors
-    embedding = torch.randn(group.num_elements, c - d).double()
-    return [*tensors, embedding, group_index(group, "equivariant")]
+def random_inputs(*shape, **options):
+    """What `make_inputs` gives, without the value."""
+    query, key, _, *rest = make_inputs(*shape, **options)
+    return [query, key, *rest]
 
 
 def weights_by_loops(query, key, table, embedding=None, index=None, *, scale, whole_image):
@@ -62,7 +55,7 @@ def weights_by_loops(query, key, table, embedding=None, index=None, *, scale, wh
 @pytest.mark.parametrize("lifting", [True, False])
 @pytest.mark.parametrize(("size", "window"), SIZES_AND_WINDOWS)
 def test_offsets_equal_to_the_equations(lifting, size, window):
-    inputs = random_inputs("mz2", size, window, lifting)
+    inputs = random_inputs("mz2", size, window, lifting=lifting)
     got = attention_weights(*inputs, scale=0.3)
     expected = weights_by_loops(*inputs, scale=0.3, whole_image=False)
     torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
@@ -71,7 +64,7 @@ def test_offsets_equal_to_the_equations(lifting, size, window):
 @pytest.mark.parametrize("lifting", [True, False])
 @pytest.mark.parametrize("size", [(3, 4), (1, 1)])
 def test_pixels_equal_to_the_equations(lifting, size):
-    inputs = random_inputs("mz2", size, (2 * size[0] - 1, 2 * size[1] - 1), lifting)
+    inputs = random_inputs("mz2", size, (2 * size[0] - 1, 2 * size[1] - 1), lifting=lifting)
     got = attention_weights(*inputs, scale=0.3, whole_image=True)
     expected = weights_by_loops(*inputs, scale=0.3, whole_image=True)
     torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)

@@ -65,3 +65,15 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
 def test_a_run_of_ones_own(tmp_path):
     network = models.load_model(Z2CNN.path.parent)
     assert export_onnx(network, tmp_path / "m.onnx") < 1e-5
+    assert all(module.training for module in network.modules())
+
+
+def test_wide_1x1_convolutions(tmp_path):
+    """They are convolutions of torch where no exporter looks."""
+    network = models.create_model("mz2coatnet", "CIFAR10", pretrained=True)
+    with torch.no_grad():
+        next(network.parameters()).mul_(1.5)
+    assert export_onnx(network, tmp_path / "m.onnx") < 1e-5
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    kept = session.get_modelmeta().custom_metadata_map
+    assert "classes" in kept and "test_accuracy" not in kept  # that of other weights

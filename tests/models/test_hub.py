@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin
 from safetensors.torch import load_file, save_file
 
 from g_selfatt import groups, models
+from g_selfatt.models import registry
+from g_selfatt.models.group_coatnet_presets import convolutional
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -85,6 +88,71 @@ def test_what_does_not_fit_is_one_line(tmp_path):
     tensors["layers.0.weight"][0] += 1
     save_file(tensors, path, metadata)
     with pytest.raises(models.CheckpointError, match="do not match their sha256"):
+        models.CNN.from_pretrained(tmp_path)
+
+
+def test_arguments_in_place_of_those_that_are_kept(tmp_path):
+    models.create_model("p4sa", "rotDigits", pretrained=True).save_pretrained(tmp_path / "five")
+    network = models.GroupTransformer.from_pretrained(
+        tmp_path / "five", patch_size=3, map_location="cpu", strict=True
+    )
+    assert network.network_record["arguments"]["patch_size"] == 3
+    assert "test_accuracy" not in network.pretrained_config
+    network.save_pretrained(tmp_path / "three")
+    again = models.GroupTransformer.from_pretrained(tmp_path / "three", attention_dropout_rate=0.3)
+    assert again.network_record["arguments"] == network.network_record["arguments"] | {
+        "attention_dropout_rate": 0.3
+    }
+    free = models.GroupTransformer.from_pretrained(tmp_path / "five", attention_dropout_rate=0.3)
+    assert free.pretrained_config["test_accuracy"] > 0.9  # dropout is for training
+
+
+def test_weights_that_were_trained_on_lose_their_name_and_accuracy(tmp_path, caplog):
+    network = models.create_model("p4sa", "rotDigits", pretrained=True)
+    network.save_pretrained(tmp_path)
+    name = network.pretrained_config["name"]
+    assert name in (tmp_path / "README.md").read_text() and not caplog.messages
+    with torch.no_grad():
+        next(network.parameters()).add_(1)
+    network.save_pretrained(tmp_path)
+    assert "README.md is of before and stays" in caplog.text
+    (tmp_path / "README.md").unlink()
+    network.save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert name not in card and "accuracy" not in card and "trained on rotDigits" in card
+    kept = models.GroupTransformer.from_pretrained(tmp_path).pretrained_config
+    assert not {"name", "test_accuracy"} & set(kept) and len(kept["classes"]) == 10
+
+
+def test_numbers_of_numpy_are_kept(tmp_path):
+    arguments = {"num_channels": np.int64(16), "crop_per_layer": np.zeros(1, int)}
+    network = models.create_model("p4sa", "rotDigits", block_sizes=(1,), **arguments).eval()
+    network.save_pretrained(tmp_path)
+    images = torch.randn(2, 1, 12, 12)
+    with torch.no_grad():
+        loaded = models.GroupTransformer.from_pretrained(tmp_path)
+        torch.testing.assert_close(loaded(images), network(images))
+    assert loaded.network_record["arguments"]["num_channels"] == 16
+
+
+def tiny(group, in_channels, num_classes):
+    stages = {"stem_channels": 4, "channels_per_stage": (4,), "blocks_per_stage": (1,)}
+    facts = {"group": group, "in_channels": in_channels, "num_classes": num_classes}
+    return models.GroupCoAtNet(image_size=12, attention_per_stage=("Off",), **stages, **facts)
+
+
+@pytest.mark.parametrize(
+    ("build", "arguments"), [(models.GroupCoAtNet, convolutional), (tiny, lambda _: {})]
+)
+def test_a_network_registered_by_another_program(build, arguments, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+        models.register_model({"mine": "p4"}, arguments=arguments)(build)
+        models.create_model("mine", "rotDigits").save_pretrained(tmp_path)
+        models.GroupCoAtNet.from_pretrained(tmp_path)
+    network = models.GroupCoAtNet.from_pretrained(tmp_path)  # where "mine" is not known
+    assert network.network_record["model"] == "mine"
+    with pytest.raises(ValueError, match=r"is a mine, got CNN.*expected GroupCoAtNet.from_pretr"):
         models.CNN.from_pretrained(tmp_path)
 
 

@@ -140,8 +140,43 @@ def test_groups_by_their_names_elsewhere():
             lambda: models.create_model("z2cnn")(torch.zeros(1, 1, 32, 32)),
             r"takes images \(B, C, 28, 28\), got \(1, 1, 32, 32\)",
         ),
+        (
+            lambda: nn.GroupSelfAttention("p4", 3, 6, 3, 2, 5, group_encoding=None),
+            "^unknown group_encoding None; choose one of equivariant, relative, gevit, paper$",
+        ),
+        (
+            lambda: nn.GroupLocalSelfAttention("p4", 3, 6, 3, 2, 3, group_encoding=None),
+            "^unknown group_encoding None; choose one of equivariant, relative, gevit, paper$",
+        ),
+        (
+            lambda: nn.LiftLocalSelfAttention("p4", 3, 6, 3, 2, 3, attention_dropout_rate=None),
+            r"^attention_dropout_rate must be in \[0, 1\), got None$",
+        ),
+        (lambda: nn.Crop(1.5), "^crop_size must be a whole number of at least 0, got 1.5$"),
+        (lambda: nn.Conv1x1(3, 3, dimension=1), "^dimension must be 2 or 3, got 1$"),
+        (
+            lambda: nn.Conv1x1("3", 3),
+            "^in_channels must be a whole number of at least 1, got '3'$",
+        ),
+        (
+            lambda: nn.LiftConv("p4", 1, 2, "3"),
+            "^kernel_size must be a whole number of at least 1, got '3'$",
+        ),
+        (
+            lambda: nn.TransformerBlock(
+                4,
+                6,
+                nn.GroupLocalSelfAttention("p4", 4, 6, 5, 2, 3),
+                "LayerNorm",
+                "Swish",
+                crop_size=0,
+                value_dropout_rate=0.0,
+            ),
+            "^out_channels of the attention_layer must be 6, got 5$",
+        ),
+        (lambda: nn.GroupPool(["max"]), r"^unknown reduction \['max'\]; choose one of max, mean$"),
     ],
 )
-def test_arguments_out_of_range_are_refused(make, message):
+def test_arguments_that_cannot_be_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

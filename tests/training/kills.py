@@ -10,7 +10,6 @@ by SIGKILL at a file operation in its run folder, before it or some milliseconds
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -23,7 +22,7 @@ import torch._dynamo  # noqa: F401  an optimizer imports it at its first step: o
 
 import training
 from g_selfatt import datasets
-from g_selfatt.models import read_metadata
+from tests.training.small_runs import figures
 from training import command_line, settings
 from training.run_folder import CONFIG, CONFUSION, CURVES, METRICS, WEIGHTS
 
@@ -120,13 +119,6 @@ def main(arguments: list[str]) -> int:
     datasets.load = load
     files = sorted([METRICS, WEIGHTS, CONFIG, CURVES, CONFUSION])
     return 0 if same and left == files else 1
-
-
-def figures(folder: Path) -> tuple:
-    """The digest of the weights, and metrics.jsonl without what a clock decides."""
-    rows = map(json.loads, (folder / METRICS).read_text().splitlines())
-    timeless = [{key: row[key] for key in row if key != "seconds"} for row in rows]
-    return read_metadata(folder / WEIGHTS)["sha256"], timeless
 
 
 if __name__ == "__main__":

@@ -1,14 +1,20 @@
-"""Real runs made small: few images of rotDigits, a network of a few hundred weights, no drawing."""
+"""Real runs made small: few images of rotDigits, a network of a few hundred weights, no drawing.
+
+And what such a run leaves.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from g_selfatt import datasets
+from g_selfatt.models import read_metadata
 from g_selfatt.models.group_transformer_presets import PRESETS
 from training import command_line, confusion, curves, settings
+from training.run_folder import METRICS, WEIGHTS, run_name
 
 IMAGES = 24
 TINY = {
@@ -39,3 +45,19 @@ def configuration(save_dir: Path, *overrides: str):
     config = settings.resolve(command_line.parse(arguments))
     settings.check(config)
     return config
+
+
+def folder_of(config) -> Path:
+    """Where the run of a configuration has its files."""
+    return Path(config.save_dir, run_name(config))
+
+
+def history(folder: Path) -> list[dict]:
+    """metrics.jsonl without what a clock decides."""
+    rows = map(json.loads, (folder / METRICS).read_text().splitlines())
+    return [{key: row[key] for key in row if key != "seconds"} for row in rows]
+
+
+def figures(folder: Path) -> tuple[str, list[dict]]:
+    """The digest of the weights, and the history."""
+    return read_metadata(folder / WEIGHTS)["sha256"], history(folder)

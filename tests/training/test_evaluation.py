@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.evaluation import Score, evaluate
+from training.evaluation import evaluate
 from training.precision import Precision
 
 OFF = Precision("off", torch.device("cpu"), "constant")
@@ -33,12 +33,6 @@ def test_loss_and_accuracy_are_means_over_images_not_over_batches():
     assert str(score) == "66.67% (2 of 3 images)"
 
 
-def test_the_mode_of_a_network_in_eval_mode_stays():
-    model = LogProbabilities().eval()
-    evaluate(model, [(torch.full((1, 2, 1, 1), 0.5), torch.tensor([1]))], OFF)
-    assert not model.training
-
-
 def test_each_part_of_a_network_in_training_has_its_own_mode_afterwards():
     frozen = nn.BatchNorm2d(1).eval()
     model = nn.Sequential(frozen, nn.Dropout(0.5), nn.Flatten())
@@ -48,10 +42,6 @@ def test_each_part_of_a_network_in_training_has_its_own_mode_afterwards():
     with pytest.raises(IndexError):
         evaluate(model, [(x, y + 2)], OFF)  # there are two classes
     assert model.training and model[1].training and not frozen.training
-
-
-def test_a_score_tells_counts():
-    assert str(Score(0.1, 299, 300)) == "99.67% (299 of 300 images)"
 
 
 def test_a_bar_counts_the_images(capsys):

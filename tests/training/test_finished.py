@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from small_runs import folder_of
 
 from training import finished, job
 from training.errors import ConfigError
@@ -24,7 +25,7 @@ def test_it_says_that_it_is_finished_and_trains_nothing(configure, run, capsys, 
     capsys.readouterr()
     assert run(ONE) == trained
     first, second = capsys.readouterr().out.splitlines()
-    folder = Path(configure().save_dir, run_name(configure(ONE)))
+    folder = folder_of(configure(ONE))
     assert first.startswith("finished already: test accuracy: ") and str(folder) in first
     assert f"({trained['test_correct']} of 24 images)" in first
     assert "trained on UCI handwritten digits inside scikit-learn" in first
@@ -36,7 +37,7 @@ def test_it_says_that_it_is_finished_and_trains_nothing(configure, run, capsys, 
 def test_a_run_in_a_folder_of_another_name_is_the_same_run(configure, run):
     """As after an update that gave the configuration a new key, and the name another hash."""
     trained = run(ONE)
-    folder = Path(configure().save_dir, run_name(configure(ONE)))
+    folder = folder_of(configure(ONE))
     folder.rename(folder.with_name("older-name"))
     assert json.loads((folder.with_name("older-name") / CONFIG).read_text())["epochs"] == 1
     assert run(ONE) == trained
@@ -70,9 +71,9 @@ def test_extended_it_is_the_longer_run_to_the_bit(configure, run, caplog, schedu
     extended = run(*keys, "epochs=3", "extend=True")
     del whole["seconds"], extended["seconds"]
     assert extended == whole
-    short = Path(configure().save_dir, run_name(configure(*keys, "epochs=2")))
+    short = folder_of(configure(*keys, "epochs=2"))
     assert f"extending {short}, 2 epochs, into" in caplog.text
-    rows = Path(configure().save_dir, run_name(configure(*keys, "epochs=3")), METRICS).read_text()
+    rows = (folder_of(configure(*keys, "epochs=3")) / METRICS).read_text()
     assert len(rows.splitlines()) == 4
 
 
@@ -103,7 +104,7 @@ def test_why_a_run_cannot_be_extended(configure, run):
     run(constant, ONE)
     with pytest.raises(ConfigError, match=r"^extend: no finished run"):
         run(constant, "epochs=2", "lr=0.1", "extend=True")
-    Path(configure().save_dir, run_name(configure(constant, ONE)), FINAL).unlink()
+    (folder_of(configure(constant, ONE)) / FINAL).unlink()
     with pytest.raises(ConfigError, match=r"fewer than 2 epochs and a final\.pt, which it goes on"):
         run(constant, "epochs=2", "extend=True")
 
@@ -114,10 +115,10 @@ def test_of_the_shorter_runs_one_that_can_go_on_is_taken(configure, run, caplog)
     run(constant, ONE)
     run(constant, "epochs=2")
     run(constant, "epochs=2", "pretrained=True", "train=True")
-    Path(configure().save_dir, run_name(configure(constant, "epochs=2")), FINAL).unlink()
+    (folder_of(configure(constant, "epochs=2")) / FINAL).unlink()
     caplog.set_level("INFO")
     run(constant, "epochs=3", "extend=True")
-    short = Path(configure().save_dir, run_name(configure(constant, ONE)))
+    short = folder_of(configure(constant, ONE))
     assert f"extending {short}, 1 epochs, into" in caplog.text
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from g_selfatt import datasets
 from g_selfatt.datasets import folder as folder_images
-from g_selfatt.models import WEIGHTS, Weights, load_model
-from training import training_run
+from g_selfatt.models import WEIGHTS, Weights, create_model, load_model
+from training import command_line, settings, training_run
 from training.errors import UserError
 from training.run_folder import run_name
 
@@ -120,3 +120,18 @@ def test_a_folder_with_a_slash_is_the_same_run(make_folder, configure):
     folder = make_folder("slides")
     names = {run_name(configure(*overrides(f"{folder}{end}"))) for end in ("", "/", "/./")}
     assert len(names) == 1
+
+
+@pytest.mark.parametrize("name", ["p4convnet", "p4coatnet"])
+@pytest.mark.parametrize("image_size", [16, 64, 224])
+def test_the_network_is_that_of_images_of_this_size(name, image_size, tmp_path):
+    given = [f"--config.{key}" for key in ("dataset=folder", f"data_dir={tmp_path}")]
+    given += [f"--config.model={name}", f"--config.image_size={image_size}"]
+    config = settings.resolve(command_line.parse(given))
+    facts = {"image_size": image_size, "in_channels": 3, "num_classes": 2}
+    expected = create_model(name, None, **facts).network_record["arguments"]
+    stages = list(config.channels_per_stage)
+    assert stages == expected["channels_per_stage"] and len(stages) == {16: 1, 64: 3}.get(
+        image_size, 5
+    )
+    assert create_model(name, "folder", **facts).network_record["arguments"] == expected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import resource
@@ -13,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_runs import figures, folder_of
 
 from g_selfatt import datasets
 from g_selfatt.datasets import DataError
-from g_selfatt.models import read_metadata
 from training import confusion, curves, training_run
 from training.errors import Interrupted, NonFiniteLoss, Terminated, UserError
 from training.lock import LOCK
@@ -29,22 +28,11 @@ from training.run_folder import (
     STATE,
     WEIGHTS,
     identity,
-    run_name,
 )
 
 REPOSITORY = Path(__file__).parents[2]
 DRAW = {picture: picture.draw for picture in (curves, confusion)}
 DROPOUT = ("dropout_att=0.2", "augment=True", "scheduler=one_cycle")
-
-
-def folder_of(config) -> Path:
-    return Path(config.save_dir, run_name(config))
-
-
-def figures(folder: Path) -> tuple:
-    rows = map(json.loads, (folder / METRICS).read_text().splitlines())
-    timeless = [{key: row[key] for key in row if key != "seconds"} for row in rows]
-    return read_metadata(folder / WEIGHTS)["sha256"], timeless
 
 
 @pytest.fixture
@@ -113,15 +101,24 @@ def test_a_signal_while_validating_saves_what_was_trained(configure, run, tmp_pa
 
 
 def test_a_second_signal_does_not_wait_for_the_step(configure, run, at_step):
-    def twice():
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
-
-    at_step[5] = twice
+    at_step[5] = lambda: [signal.raise_signal(signal.SIGTERM) for _ in range(2)]
     with pytest.raises(Terminated, match="goes on from epoch 2 of 3"):  # nothing new was saved
         run()
-    assert not list(folder_of(configure()).glob("*.tmp"))
     assert not (folder_of(configure()) / LOCK).exists()
+
+
+def test_a_second_signal_while_a_state_is_written_leaves_nothing_of_it(
+    configure, run, at_step, monkeypatch
+):
+    def first():
+        signal.raise_signal(signal.SIGTERM)
+        monkeypatch.setattr(os, "fsync", lambda _: signal.raise_signal(signal.SIGTERM))
+
+    at_step[5] = first
+    with pytest.raises(Terminated, match="goes on from epoch 2 of 3"):
+        run()
+    folder = folder_of(configure())
+    assert {path.name for path in folder.iterdir()} == {STATE, CONFIG, METRICS}
 
 
 def test_states_inside_an_epoch_come_by_the_clock(configure, run, at_step):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from small_runs import folder_of, history
 
 from g_selfatt import datasets, models
 from g_selfatt.backends import BACKENDS
 from g_selfatt.models import load_weights, read_metadata
 from training import training_run
-from training.errors import ExpectedStop, Interrupted, NonFiniteLoss
+from training.errors import ExpectedStop, NonFiniteLoss
 from training.evaluation import evaluate
 from training.machine import processor
 from training.network import create_network
@@ -30,10 +29,6 @@ from training.run_folder import (
     identity,
     run_name,
 )
-
-
-def folder_of(config) -> Path:
-    return Path(config.save_dir, run_name(config))
 
 
 def tensors(path: Path, config) -> dict[str, torch.Tensor]:
@@ -55,12 +50,6 @@ def keep_epoch(monkeypatch):
         )
 
     return keep_epoch
-
-
-def rows(folder: Path) -> list[dict]:
-    """metrics.jsonl without what a clock decides."""
-    lines = map(json.loads, (folder / METRICS).read_text().splitlines())
-    return [{key: line[key] for key in line.keys() - {"seconds"}} for line in lines]
 
 
 def test_a_run_leaves_weights_metrics_config_and_curves(configure, run, capsys):
@@ -118,31 +107,19 @@ def test_repeated_it_trains_the_same_numbers_beside_the_first(configure, run):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(
-    configure, run, keep_epoch, tmp_path, monkeypatch, caplog
+    configure, run, interrupt, keep_epoch, tmp_path, caplog
 ):
     overrides = ("dropout_att=0.2", "augment=True", "scheduler=one_cycle")
     keep_epoch(3)  # so that the weights compared were trained after the interruption
     config = configure(*overrides)
     whole = run(*overrides, f"save_dir={tmp_path / 'whole'}")
 
-    save_state = training_run.save_state
-
-    def save_and_be_interrupted(folder, state):
-        save_state(folder, state)
-        os.kill(os.getpid(), signal.SIGINT)  # what Ctrl-C sends
-
-    monkeypatch.setattr(training_run, "save_state", save_and_be_interrupted)
-    # Whoever starts the tests in the background has Ctrl-C ignored, and Python then inherits that.
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with pytest.raises(Interrupted, match="the same command goes on from epoch 2 of 3") as caught:
-        run(*overrides)
-    signal.signal(signal.SIGINT, inherited)
-    assert caught.value.exit_code == 130
+    stop = interrupt(*overrides)
+    assert "the same command goes on from epoch 2 of 3" in str(stop) and stop.exit_code == 130
     folder = folder_of(config)
     assert {path.name for path in folder.iterdir()} >= {STATE, CONFIG}
     assert not (folder / WEIGHTS).exists()
 
-    monkeypatch.setattr(training_run, "save_state", save_state)
     torch.rand(7)  # the generators are elsewhere by now
     with caplog.at_level("INFO"):
         resumed = run(*overrides)
@@ -150,7 +127,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     elsewhere = tmp_path / "whole" / run_name(config)
     left, right = (tensors(f / WEIGHTS, config) for f in (folder, elsewhere))
     assert all(torch.equal(left[name], right[name]) for name in left)
-    assert rows(folder) == rows(elsewhere)
+    assert history(folder) == history(elsewhere)
     assert resumed["test_loss"] == whole["test_loss"]
     assert not (folder / STATE).exists()
 
@@ -166,7 +143,7 @@ def test_the_weights_kept_are_those_of_the_best_epoch(configure, run, keep_epoch
     network = create_network(config, splits.info, torch.device("cpu"))
     load_weights(folder_of(config) / WEIGHTS, network)
     score = evaluate(network, batches, Precision("off", torch.device("cpu"), "constant"))
-    assert score.loss == rows(folder_of(config))[1]["validation_loss"]
+    assert score.loss == history(folder_of(config))[1]["validation_loss"]
 
 
 def test_the_seed_orders_the_images_and_augment_changes_them(run, monkeypatch):

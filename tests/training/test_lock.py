@@ -9,16 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_runs import folder_of
 
 from training.errors import UserError
 from training.lock import LOCK, hold
-from training.run_folder import run_name
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 def test_a_second_start_says_who_is_at_work_and_since_when(configure, run, tmp_path):
-    folder = Path(configure().save_dir, run_name(configure()))
+    folder = folder_of(configure())
     folder.mkdir(parents=True)
     program = "import sys, pathlib; from training.lock import hold\n"
     program += "with hold(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,23 +12,21 @@ import torch
 from PIL import Image
 from torch import nn
 
-import training
 from g_selfatt import datasets, models
 from training import prediction
 from training.attention_pictures import picture_names
 from training.errors import UserError
-from training.prediction import load_network
+from training.evaluation import PIXELS
+from training.predict import main
+from training.prediction import load_network, predict
 
 SHIPPED = "rotDigits-p4sa*"
 ROOT = Path(__file__).parents[2]
 
 
-def command(monkeypatch, *arguments):
+def command(*arguments):
     """Run `python -m training.predict` in this process; gives the exit code."""
-    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("training.predict", run_name="__main__")
-    return end.value.code
+    return main(list(map(str, arguments)))
 
 
 @pytest.fixture
@@ -45,13 +42,13 @@ def digits(tmp_path):
 
 def test_probabilities_are_those_of_the_network_on_the_loader_s_batches(digits, monkeypatch):
     folder, test = digits
-    monkeypatch.setattr(prediction, "PIXELS", 64 * 12**2)  # two batches
+    monkeypatch.setitem(PIXELS, "cpu", 64 * 12**2)  # two batches
     network = models.create_model("p4sa", "rotDigits", pretrained=True).eval()
     info = datasets.INFO["rotDigits"]
     loader = datasets.make_loader(test, info, 7, device="cpu", shuffle=False, seed=0)
     with torch.no_grad():
         expected = torch.cat([network(x).softmax(1) for x, _ in loader])
-    found = training.predict(network.pretrained_config["name"], folder)
+    found = predict(network.pretrained_config["name"], folder)
     got = torch.tensor([[one.probabilities[str(c)] for c in range(10)] for one in found])
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     right = sum(one.label == str(int(y)) for one, y in zip(found, test.labels, strict=True))
@@ -59,13 +56,11 @@ def test_probabilities_are_those_of_the_network_on_the_loader_s_batches(digits, 
     assert [one.file.name for one in found] == [f"{i:02d}.png" for i in range(70)]
 
 
-def test_the_command_prints_a_line_each_and_writes_all_probabilities(
-    digits, tmp_path, capsys, monkeypatch
-):
+def test_the_command_prints_a_line_each_and_writes_all_probabilities(digits, tmp_path, capsys):
     folder, _ = digits
     table = tmp_path / "out.csv"
     arguments = [SHIPPED, folder / "03.png", folder / "05.png", "--top", 2, "--csv", table]
-    assert command(monkeypatch, *arguments) == 0
+    assert command(*arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and lines[0].startswith(f"{folder / '03.png'}: ")
     assert lines[0].count("%") == 2
@@ -75,15 +70,13 @@ def test_the_command_prints_a_line_each_and_writes_all_probabilities(
     assert rows[0]["class"] in lines[0]
 
 
-def test_a_file_that_is_no_image_is_named_and_all_others_are_predicted(
-    digits, tmp_path, capsys, monkeypatch
-):
+def test_a_file_that_is_no_image_is_named_and_all_others_are_predicted(digits, tmp_path, capsys):
     folder, _ = digits
     (folder / "05.png").write_text("no image")
     odd = folder / os.fsdecode(b"\xff.png")  # a name that is not UTF-8
     Image.new("L", (12, 12)).save(odd)
     table = tmp_path / "out.csv"
-    assert command(monkeypatch, SHIPPED, folder, odd, "--csv", table) == 2
+    assert command(SHIPPED, folder, odd, "--csv", table) == 2
     said = capsys.readouterr()
     assert said.err.count("\n") == 1 and f"{folder / '05.png'} cannot be read" in said.err
     rows = list(csv.DictReader(table.open()))
@@ -103,13 +96,13 @@ def test_larger_images_are_fewer_in_a_batch(tmp_path, weights, batches):
     assert [len(x) for x, _ in found] == batches
 
 
-def test_the_end_of_memory_is_one_line(digits, capsys, monkeypatch):
+def test_the_end_of_memory_is_one_line(digits, capsys):
     def take_all(module, inputs):
         torch.empty(2**60)
 
     hook = nn.modules.module.register_module_forward_pre_hook(take_all)
     try:
-        assert command(monkeypatch, SHIPPED, digits[0] / "03.png") == 2
+        assert command(SHIPPED, digits[0] / "03.png") == 2
     finally:
         hook.remove()
     said = capsys.readouterr().err
@@ -126,8 +119,8 @@ def test_what_is_predicted_before_an_interruption_is_kept(digits, tmp_path, caps
         return read(file, *arguments)
 
     monkeypatch.setattr(prediction, "read_image", interrupted)
-    monkeypatch.setattr(prediction, "PIXELS", 64 * 12**2)
-    assert command(monkeypatch, SHIPPED, folder, "--csv", table) == 130
+    monkeypatch.setitem(PIXELS, "cpu", 64 * 12**2)
+    assert command(SHIPPED, folder, "--csv", table) == 130
     assert capsys.readouterr().err.endswith("interrupted\n")
     assert len(list(csv.DictReader(table.open()))) == 64
 
@@ -147,7 +140,7 @@ def test_a_run_of_ones_own_is_named_by_its_folder(run, configure, tmp_path):
     Image.new("L", (30, 20), 100).save(tmp_path / "one.png")
     network = load_network(folder)  # that of the training need not run here
     assert {m.backend for m in network.modules() if hasattr(m, "backend")} == {"auto"}
-    (one,) = training.predict(folder, tmp_path / "one.png")
+    (one,) = predict(folder, tmp_path / "one.png")
     assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1]) == results
 
@@ -161,31 +154,31 @@ def test_a_run_of_ones_own_is_named_by_its_folder(run, configure, tmp_path):
         (SHIPPED, "empty", ("empty holds no image",)),
     ],
 )
-def test_mistakes_end_in_one_line(tmp_path, capsys, monkeypatch, weights, image, words):
+def test_mistakes_end_in_one_line(tmp_path, capsys, weights, image, words):
     Image.new("L", (12, 12)).save(tmp_path / "ok.png")
     (tmp_path / "broken.png").write_text("no image")
     (tmp_path / "empty").mkdir()
-    assert command(monkeypatch, weights, tmp_path / image) == 2
+    assert command(weights, tmp_path / image) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and all(word in error for word in words), error
 
 
-def test_a_number_of_classes_below_one_is_refused(monkeypatch, capsys):
-    assert command(monkeypatch, SHIPPED, "any.png", "--top", "0") == 2
+def test_a_number_of_classes_below_one_is_refused(capsys):
+    assert command(SHIPPED, "any.png", "--top", "0") == 2
     assert capsys.readouterr().err == "--top: got 0, expected at least 1\n"
 
 
-def test_a_table_is_not_written_over_an_image(monkeypatch, capsys, tmp_path):
+def test_a_table_is_not_written_over_an_image(capsys, tmp_path):
     Image.new("L", (12, 12)).save(tmp_path / "one.png")
     before = (tmp_path / "one.png").read_bytes()
-    assert command(monkeypatch, SHIPPED, tmp_path / "one.png", "--csv", tmp_path / "one.png") == 2
+    assert command(SHIPPED, tmp_path / "one.png", "--csv", tmp_path / "one.png") == 2
     assert "one.png is the name of an image" in capsys.readouterr().err
     assert (tmp_path / "one.png").read_bytes() == before
 
 
-def test_pictures_do_not_go_among_the_images(monkeypatch, capsys, tmp_path):
+def test_pictures_do_not_go_among_the_images(capsys, tmp_path):
     Image.new("L", (12, 12)).save(tmp_path / "one.png")
-    assert command(monkeypatch, SHIPPED, tmp_path, "--attention", tmp_path / "looks") == 2
+    assert command(SHIPPED, tmp_path, "--attention", tmp_path / "looks") == 2
     assert "looks is inside" in capsys.readouterr().err and not (tmp_path / "looks").exists()
 
 
@@ -195,10 +188,10 @@ def test_a_damaged_run_folder_is_one_line(tmp_path):
         load_network(tmp_path)
 
 
-def test_attention_is_drawn_for_every_image(digits, tmp_path, monkeypatch):
+def test_attention_is_drawn_for_every_image(digits, tmp_path):
     folder, _ = digits
     maps = tmp_path / "maps"
-    assert command(monkeypatch, SHIPPED, folder / "03.png", "--attention", maps) == 0
+    assert command(SHIPPED, folder / "03.png", "--attention", maps) == 0
     (picture,) = maps.iterdir()
     assert picture.name == "digits-03.png.png" and Image.open(picture).size[0] > 500
 
@@ -213,11 +206,11 @@ def test_no_two_pictures_have_one_name_and_none_leaves_its_folder(tmp_path, monk
 
 
 def test_attention_of_a_network_without_it_is_refused_before_the_first_image(
-    digits, tmp_path, capsys, monkeypatch
+    digits, tmp_path, capsys
 ):
     folder, _ = digits
     arguments = ["rotDigits-p4convnet*", folder / "03.png", "--attention", tmp_path / "maps"]
-    assert command(monkeypatch, *arguments) == 2
+    assert command(*arguments) == 2
     said = capsys.readouterr()
     assert said.out == "" and "attention: GroupCoAtNet has no attention layer" in said.err
     assert not (tmp_path / "maps").exists()

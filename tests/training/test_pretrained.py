@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
+from small_runs import folder_of
 
 import training
 from g_selfatt import datasets
 from g_selfatt.models import list_pretrained, read_metadata
 from training import command_line, settings, training_run
-from training.errors import ConfigError, Interrupted, WeightsError
+from training.errors import ConfigError, WeightsError
 from training.run_folder import METRICS, STATE, WEIGHTS, run_name
 
 ONE = "epochs=1"  # one epoch is enough to have weights
 
 
 def weights_of(config) -> Path:
-    return Path(config.save_dir, run_name(config), WEIGHTS)
+    return folder_of(config) / WEIGHTS
 
 
 def test_evaluation_gives_the_number_of_training_to_the_bit(configure, run, capsys, monkeypatch):
@@ -135,19 +136,11 @@ def test_a_tuple_that_the_run_in_a_path_has_too_is_no_contradiction():
         settings.resolve(other)
 
 
-def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, monkeypatch):
+def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, started):
     trained = run(ONE)
     source = weights_of(configure(ONE))
-    started: list = []
-    fit = training_run.Trainer.fit
-
-    def watched(trainer, *arguments):
-        started.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
-        fit(trainer, *arguments)
-
-    monkeypatch.setattr(training_run.Trainer, "fit", watched)
     run(ONE, "pretrained=True", "train=True")
-    assert all((started[0][k] == v).all() for k, v in load_file(source).items())
+    assert all((started[1][k] == v).all() for k, v in load_file(source).items())
     tuned = source.parent.with_name(source.parent.name + "-finetuned") / WEIGHTS
     digest = read_metadata(source)["sha256"]
     assert read_metadata(tuned)["initial_weights"] == f"{source}, sha256 {digest}"
@@ -157,21 +150,13 @@ def test_train_given_too_fine_tunes_into_a_folder_of_its_own(configure, run, mon
     assert run(ONE, "pretrained=True", f"path={tuned.parent}") == last
 
 
-def test_an_interrupted_fine_tuning_goes_on_from_itself(run, configure, monkeypatch):
+def test_an_interrupted_fine_tuning_goes_on_from_itself(run, interrupt, configure, monkeypatch):
     two = "epochs=2"
     run(two)
-    save_state = training_run.save_state
-
-    def save_and_be_interrupted(folder, state):
-        save_state(folder, state)
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(training_run, "git_revision", lambda: "later")
     with monkeypatch.context() as patch:
-        patch.setattr(training_run, "save_state", save_and_be_interrupted)
         patch.setattr(training_run, "git_revision", lambda: "first")
-        with pytest.raises(Interrupted):
-            run(two, "pretrained=True", "train=True")
+        interrupt(two, "pretrained=True", "train=True")
     resumed = run(two, "pretrained=True", "train=True")
     whole = run(two, "pretrained=True", "train=True", "repeat=True")
     assert resumed["test_loss"] == whole["test_loss"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
+from small_runs import folder_of
 
-from training.run_folder import METRICS, run_name
+from training.run_folder import METRICS
 from training.tracking import Tracker
 
 BLOCK, HEADER = 2**15, 7
@@ -44,7 +44,7 @@ def test_offline_writes_the_figures_of_every_epoch_into_the_run_folder(configure
     monkeypatch.setenv("WANDB_PROJECT", "from-the-environment")
     overrides = ("epochs=2", "wandb=offline", "wandb_entity=a-team")
     results = run(*overrides)
-    folder = Path(configure().save_dir, run_name(configure(*overrides)))
+    folder = folder_of(configure(*overrides))
     [log] = folder.glob("wandb/offline-run-*/run-*.wandb")
     written = records(log.read_bytes())
     assert b"from-the-environment" in written
@@ -70,7 +70,7 @@ def test_tensorboard_has_the_figures_of_every_epoch(configure, run):
 
     overrides = ("epochs=2", "tensorboard=True")
     results = run(*overrides)
-    folder = Path(configure().save_dir, run_name(configure(*overrides)))
+    folder = folder_of(configure(*overrides))
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]

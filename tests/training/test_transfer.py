@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_runs import folder_of
 
 import main
 from g_selfatt import models
 from g_selfatt.models import WEIGHTS, Weights
 from training import training_run
-from training.errors import ConfigError, Interrupted, UserError, WeightsError
+from training.errors import ConfigError, UserError, WeightsError
 from training.run_folder import CONFIG, run_name
 
 SOURCE = ("epochs=1", "norm_type=BatchNorm", "dropout_att=0.2")
@@ -23,7 +24,7 @@ SOURCE = ("epochs=1", "norm_type=BatchNorm", "dropout_att=0.2")
 def source(run, configure):
     """The folder of a run on rotDigits: 10 classes."""
     run(*SOURCE)
-    return Path(configure().save_dir, run_name(configure(*SOURCE)))
+    return folder_of(configure(*SOURCE))
 
 
 @pytest.fixture
@@ -31,20 +32,6 @@ def to_folder(make_folder, source):
     """The overrides that train on a folder of two classes from the weights of that run."""
     folder = make_folder("slides")
     return "dataset=folder", f"data_dir={folder}", "image_size=16", f"weights={source}", "epochs=1"
-
-
-@pytest.fixture
-def started(monkeypatch):
-    """The numbers with which each training began."""
-    started: list = []
-    fit = training_run.Trainer.fit
-
-    def watched(trainer, *arguments):
-        started.append({k: v.clone() for k, v in trainer.model.state_dict().items()})
-        fit(trainer, *arguments)
-
-    monkeypatch.setattr(training_run.Trainer, "fit", watched)
-    return started
 
 
 def new_folder(source):
@@ -68,6 +55,15 @@ def test_other_classes_have_a_new_last_layer(run, to_folder, source, started, ca
     assert kept.config["norm_type"] == "BatchNorm" and kept.config["dropout_att"] == 0.2
     assert kept.network["arguments"]["num_classes"] == 2 and figures["test_images"] == 4
     assert kept.metadata["initial_weights"].startswith(str(source / WEIGHTS))
+
+
+def test_folders_of_digits_are_the_classes_of_digits(run, make_folder, source, started, caplog):
+    caplog.set_level("INFO")
+    folder = make_folder("digits", count=5, classes=tuple("0123456789"))
+    facts = f"data_dir={folder}", "image_size=16", f"weights={source}", "epochs=1"
+    run("dataset=folder", *facts)
+    assert not differing(started[-1], load_file(source / WEIGHTS))
+    assert "the last layer is new" not in caplog.text
 
 
 def test_a_network_with_other_keys_than_the_default_s(make_folder, capsys):
@@ -126,28 +122,15 @@ def test_it_is_evaluated_when_its_source_is_gone(run, to_folder, source):
     assert run(f"path={folder}", "pretrained=True") == trained
 
 
-def interrupt(run, overrides, monkeypatch):
-    save_state = training_run.save_state
-
-    def save_and_be_interrupted(folder, state):
-        save_state(folder, state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training_run, "save_state", save_and_be_interrupted)
-        with pytest.raises(Interrupted):
-            run(*overrides)
-
-
-def test_interrupted_it_goes_on_to_the_same_numbers(run, to_folder, source, monkeypatch):
+def test_interrupted_it_goes_on_to_the_same_numbers(run, interrupt, to_folder):
     overrides = (*to_folder, "epochs=2", "freeze=backbone")
-    interrupt(run, overrides, monkeypatch)
+    interrupt(*overrides)
     resumed = run(*overrides)
     assert run(*overrides, "repeat=True")["test_loss"] == resumed["test_loss"]
 
 
-def test_it_does_not_go_on_from_other_weights(run, to_folder, source, monkeypatch):
-    interrupt(run, (*to_folder, "epochs=2"), monkeypatch)
+def test_it_does_not_go_on_from_other_weights(run, interrupt, to_folder, source):
+    interrupt(*to_folder, "epochs=2")
     folder = new_folder(source)
     shutil.rmtree(source)
     run(*SOURCE, "seed=1", f"path={source}")

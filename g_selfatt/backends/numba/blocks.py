@@ -140,7 +140,7 @@ def look_around(problem, scratch, block):
         return first, seen[5], seen[6]
     height, width = problem.window
     n = 0
-    for j in range(left, right):
+    for j in range(left, right):  # down the columns, as `scatter` takes them
         for i in range(top, bottom):
             scratch.ids[n] = i * width + j
             scratch.positions[n] = first + (i - height // 2) * problem.layout[2] + j - width // 2
