@@ -26,13 +26,17 @@ def seconds_of_epochs(processes: int, threads: int, arguments: list[str]) -> lis
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
+        done = subprocess.run(
             [*command, str(MAIN), f"--config.save_dir={folder}", "--config.device=cpu", *arguments],
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            check=True,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+        if done.returncode:
+            last = done.stdout.strip().splitlines()[-1:]
+            print(f"main.py {' '.join(arguments)}: {''.join(last)}", file=sys.stderr)
+            sys.exit(done.returncode)
         (metrics,) = Path(folder).glob("*/metrics.jsonl")
         rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     return [row["seconds"] for row in rows if "epoch" in row][1:]
@@ -40,11 +44,19 @@ def seconds_of_epochs(processes: int, threads: int, arguments: list[str]) -> lis
 
 def main(argv: list[str] | None = None) -> None:
     """Run both ways and one thread only, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.processes",
+        description=__doc__.splitlines()[0],
+        epilog="--config.KEY=VALUE: options of main.py",
+    )
     parser.add_argument("--count", type=int, default=2, help="threads, and processes")
     parser.add_argument("--epochs", type=int, default=4, help="epochs of a run, at least 2")
     parser.add_argument("--repeats", type=int, default=2, help="runs each way")
     options, arguments = parser.parse_known_args(argv)
+    if options.epochs < 2 or options.count < 1:
+        parser.error("--epochs must be at least 2, --count at least 1")
+    if foreign := [argument for argument in arguments if not argument.startswith("--config.")]:
+        parser.error(f"{foreign[0]}: expected --config.KEY=VALUE")
     arguments.append(f"--config.epochs={options.epochs}")
     ways = {
         f"1 process, {options.count} threads": (1, options.count),

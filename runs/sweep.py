@@ -42,10 +42,16 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m runs.sweep", description="train recipes and keep their figures"
     )
     parser.add_argument("recipes", nargs="+", help="names of files in runs/, or your own.py")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of every recipe")
-    parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], help="seeds of every recipe (default: 0)"
+    )
+    parser.add_argument(
+        "--parallel", type=int, default=1, help="runs at the same time (default: 1)"
+    )
     parser.add_argument("--again", action="store_true", help="train even what is there already")
-    parser.add_argument("--results", type=Path, default=results.RESULTS, help="where figures go")
+    parser.add_argument(
+        "--results", type=Path, default=results.RESULTS, help="where figures go (default: results/)"
+    )
     options = parser.parse_args(arguments)
     if options.parallel < 1:
         parser.error(f"--parallel: got {options.parallel}, expected at least 1")
@@ -152,6 +158,7 @@ def run(recipe: str, seed: int, again: bool, folder: Path) -> tuple[int, str]:
     """
     config = configuration(recipe, seed)
     log = Path(config.save_dir, "logs", f"{results.path_of(recipe, 0).parent.name}-seed{seed}.txt")
+    print(f"{recipe}, seed {seed}: started; {log} tells how it goes", flush=True)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with (

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,7 +58,11 @@ def test_they_come_before_a_run_of_ones_own(tmp_path, monkeypatch, caplog, capsy
     assert f"weights: {shipped.path}, trained on" in capsys.readouterr().out
     assert f"--config.path={tmp_path / 'mine'}" in caplog.text
     assert main.main([*arguments, "--config.seed=1"]) == 2
-    assert "no weights of this configuration" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no weights of this configuration" in error
+    there = shlex.quote(str(shipped.path.parent))
+    assert f"shipped with other keys: {shipped}; --config.path={there}" in error
+    assert "seed is 0 there and 1 here" in error
 
 
 def test_one_flag_chooses_those_that_another_recipe_trained(caplog):

@@ -4,6 +4,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -76,7 +77,9 @@ def _read(arguments: Sequence[str], config: ConfigDict | None = None) -> ConfigD
     except (flags.Error, ValueError) as error:
         raise ConfigError(_one_line(error)) from error
     except Exception as error:  # whatever a config file of the user's raises
-        raise ConfigError(f"--config: cannot read the file: {_one_line(error)}") from error
+        raise ConfigError(
+            f"--config: cannot read the file: {_one_line(error)}{_recipe(arguments)}"
+        ) from error
     if positional:
         raise ConfigError(
             f"{positional[0]!r}: expected --config.key=value, --config=file.py or --help"
@@ -181,6 +184,18 @@ def _refuse_unknown(name: str, own: Iterable[str] = ()) -> None:
         hint = _nearest(name, own)
         shown = name if name.isprintable() else repr(name)  # one line, whatever was typed
         raise ConfigError(f"{shown}: no such key{hint} (python main.py --help lists all)")
+
+
+def _recipe(arguments: Sequence[str]) -> str:
+    """The recipe that was meant where --config names no file, as the end of a message."""
+    import difflib
+
+    files = [Path(match[1]) for a in arguments if (match := re.match(r"--?config=([^:]+)", a))]
+    if not files or files[-1].exists():
+        return ""
+    recipes = [path.stem for path in Path(defaults.__file__).parent.glob("runs/*_*.py")]
+    near = difflib.get_close_matches(files[-1].stem, recipes, n=1)
+    return f"; did you mean --config=runs/{near[0]}.py?" if near else ""
 
 
 def _nearest(name: str, own: Iterable[str] = ()) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def summary(
     ]
     if folder is None:
         return "\n".join([*lines, "smoke run: nothing is kept"])
-    predict = f"python -m training.predict {folder} IMAGE"
+    predict = f"python -m training.predict {shlex.quote(str(folder))} IMAGE"
     if not model_entry(config.model).of_library:
         predict += " --import YOUR_FILE.py"
     beside = f"{METRICS}, {CONFIG}, {CURVES} and {CONFUSION}"

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def report(run: Weights) -> str:
         f"{results['best_epoch']} of {results['epochs']}, trained on {run.metadata['data']}: "
         f"{run.path}\n"
         f"to train it again: --config.repeat=True; to evaluate it: --config.pretrained=True "
-        f"--config.path={run.path.parent}; {more}"
+        f"--config.path={shlex.quote(str(run.path.parent))}; {more}"
     )
 
 

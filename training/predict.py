@@ -138,7 +138,11 @@ def _table(
     if path is None:
         yield lambda predictions: None
         return
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    try:
+        opened = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UserError(f"--csv: cannot write {path}: {error.strerror}") from error
+    with opened as file:
         writer = csv.writer(file)
         writer.writerow(["file", "class", *classes])
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -50,11 +51,22 @@ def find(config: ConfigDict) -> Path:
     wanted = Path(config.save_dir, run_name(config))
     if not own and (wanted / WEIGHTS).exists():
         read(wanted)  # damaged: says so
+    of_others = [
+        weights
+        for weights in models.list_pretrained(f"{config.dataset}-{config.model}-*")
+        if weights not in shipped
+    ]
     if not shipped + own:
-        there = ", ".join(str(path) for path in sorted(Path(config.save_dir).glob(f"*/{WEIGHTS}")))
+        of_library = {weights.path.resolve() for weights in models.list_pretrained()}
+        files = sorted(Path(config.save_dir).glob(f"*/{WEIGHTS}"))
+        there = ", ".join(str(file) for file in files if file.resolve() not in of_library)
+        also = "; ".join(
+            f"{weights}; {_by_path(weights)} ({differences(weights.config, config)})"
+            for weights in of_others
+        )
         raise WeightsError(
-            f"no weights of this configuration: looked for {wanted / WEIGHTS}; weights under "
-            f"{config.save_dir}: {there or 'none'}"
+            f"no weights of this configuration: looked for {wanted / WEIGHTS}; others under "
+            f"{config.save_dir}: {there or 'none'}; shipped with other keys: {also or 'none'}"
         )
     first, *others = shipped + own
     kind = "shipped with the repository" if shipped else "a run of this configuration"
@@ -62,11 +74,14 @@ def find(config: ConfigDict) -> Path:
     kind += f", not trained as this configuration says ({differing})" if differing else ""
     logger.info("weights: %s, %s", first.path, kind)
     for weights in others:
-        logger.info("these fit too: %s; --config.path=%s", weights, weights.path.parent)
-    for weights in models.list_pretrained(f"{config.dataset}-{config.model}-*"):
-        if weights not in shipped:
-            logger.info("with other keys: %s; --config.path=%s", weights, weights.path.parent)
+        logger.info("these fit too: %s; %s", weights, _by_path(weights))
+    for weights in of_others:
+        logger.info("with other keys: %s; %s", weights, _by_path(weights))
     return first.path
+
+
+def _by_path(weights: Weights) -> str:
+    return f"--config.path={shlex.quote(str(weights.path.parent))}"
 
 
 def finished_runs(config: ConfigDict, source: str = "") -> list[Weights]:

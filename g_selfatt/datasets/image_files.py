@@ -156,6 +156,9 @@ def list_images(home: Path, classes: tuple[str, ...]) -> Files:
     for label, name in enumerate(classes):
         files = image_files(home / name)
         if not files:
-            raise DataError(f"{home / name} holds no image ({', '.join(SUFFIXES)})")
+            raise DataError(
+                f"{home / name} holds no image ({', '.join(SUFFIXES)}); expected some of each "
+                f"class in {home / '<class>'}"
+            )
         found += [(file, label) for file in files]
     return found

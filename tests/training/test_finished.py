@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def test_it_says_that_it_is_finished_and_trains_nothing(configure, run, capsys, 
     assert "--config.repeat=True" in second
     assert f"--config.pretrained=True --config.path={folder}; it cannot go on: scheduler=" in second
     assert folders(configure()) == [folder.name]
+
+
+def test_what_it_prints_can_be_typed_where_paths_have_spaces(run, tmp_path, capsys):
+    there = f"save_dir={tmp_path / 'my saved'}"
+    run(ONE, there)
+    (folder,) = (tmp_path / "my saved").iterdir()
+    assert shlex.split(capsys.readouterr().out.split("; ")[-1])[3] == str(folder)
+    run(ONE, there)
+    assert f"--config.path={folder};" in shlex.split(capsys.readouterr().out)
 
 
 def test_a_run_in_a_folder_of_another_name_is_the_same_run(configure, run):
