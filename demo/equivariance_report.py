@@ -82,6 +82,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         if options.angles < 1:
             raise ValueError(f"--angles: expected a number from 1 on, got {options.angles}")
         options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "report.json").open("a").close()  # before the work: it can be written
     except (ValueError, OSError) as error:
         parser.error(str(error))
     return options
@@ -270,7 +271,11 @@ def main(arguments: Sequence[str]) -> int:
         options.by_encoding, options.model, options.info, options.source, options.angles
     )
     text = json.dumps(report, indent=1, ensure_ascii=False)
-    (options.out / "report.json").write_text(text + "\n")
+    try:
+        (options.out / "report.json").write_text(text + "\n")
+    except OSError as error:
+        print(f"{COMMAND}: {error}", file=sys.stderr)
+        return 2
     print(table(report))
     print(f"wrote {options.out / 'report.json'}")
     failed = failures(report)

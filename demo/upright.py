@@ -78,9 +78,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--figures", type=Path, default=upright.FIGURES, help="a JSON file")
     parser.add_argument("--out", type=Path, default=PICTURES, help="folder of the picture")
     options = parser.parse_args(arguments)
-    images, labels = turned_images()
     right: dict[str, list[list[int]]] = {}
     try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        images, labels = turned_images()
         for name in upright.NETWORKS:
             for seed in options.seeds:
                 network = models.load_model(trained(f"upright_digits_{name}", seed))

@@ -128,8 +128,8 @@ def test_no_connection_is_opened_unasked():
 def test_only_downloads_and_wandb_can_connect():
     """By what they import: a module that opens connections has to import one of these.
 
-    Two connect to nothing: g_selfatt.datasets.torchvision_sets catches torchvision's URLError, and
-    training.lock asks for the name of this machine.
+    Three connect to nothing: g_selfatt.datasets.torchvision_sets catches torchvision's URLError,
+    training.lock asks for the name of this machine, and demo.app whether its port is free.
     """
     network = re.compile(
         r"^\s*(?:import|from) (?:socket|ssl|http|urllib|requests|httpx|aiohttp|wandb|ftplib)\b",
@@ -141,6 +141,7 @@ def test_only_downloads_and_wandb_can_connect():
         if network.search(path.read_text())
     }
     assert connecting == {
+        "demo/app/__main__.py",
         "g_selfatt/datasets/download.py",
         "g_selfatt/datasets/torchvision_sets.py",
         "training/lock.py",

@@ -27,6 +27,7 @@ def test_what_is_shipped():
         ("rotDigits", "z2sa"),
         ("rotDigits", "p4sa"),
         ("rotDigits", "p4convnet"),
+        ("rotDigits", "p4coatnet"),
         ("rotMNIST", "z2sa"),
         ("rotMNIST", "p4sa"),
         ("rotMNIST", "z2cnn"),
@@ -38,7 +39,7 @@ def test_what_is_shipped():
     }
 
 
-@pytest.mark.parametrize("name", ["z2sa", "p4sa", "p4convnet"])
+@pytest.mark.parametrize("name", ["z2sa", "p4sa", "p4convnet", "p4coatnet"])
 def test_evaluating_them_prints_the_figure_of_the_results(name, capsys, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     path = f"--config.path={Path(next(p for p in SHIPPED if f'rotDigits-{name}-' in p)).parent}"

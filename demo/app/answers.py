@@ -84,8 +84,9 @@ def _centre(image: Image.Image) -> Image.Image:
     pixels = np.array(image)
     paper = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).mean()
     if paper > 127:
-        ink = (paper - PAPER_NOISE - pixels).clip(0)
-        image = Image.fromarray(np.rint(ink * 255 / max(ink.max(), PAPER_NOISE)).astype(np.uint8))
+        ink = (paper - PAPER_NOISE - np.arange(256)).clip(0)  # of each level of grey
+        most = max(ink[pixels.min()], PAPER_NOISE)
+        image = image.point(np.rint(ink * 255 / most).clip(0, 255).astype(int).tolist())
     box = image.point(lambda value: 255 * (value > 64)).getbbox()
     if box is None:
         return image

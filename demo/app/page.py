@@ -20,6 +20,7 @@ from g_selfatt.datasets.image_files import read_upright
 from training.errors import UserError
 
 EXAMPLE = Path(__file__).parents[1] / "digit.png"
+LARGE = 1000  # pixels of the shorter side of an image; no network sees more than about a hundred
 HOW = "Draw a digit, upload an image or take the example; then turn it."
 
 
@@ -38,16 +39,19 @@ def in_one_line(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @in_one_line
 def read_file(path: str) -> Image.Image:
-    """The image of an uploaded file."""
+    """The image of an uploaded file, a large one reduced: it is prepared again at each answer."""
     try:
-        return read_upright(path).convert("RGB")
+        image = read_upright(path).convert("RGB")
+        return image.reduce(max(1, min(image.size) // LARGE))
     except (UnidentifiedImageError, OSError) as error:
         raise UserError(f"{Path(path).name} is no image that can be read") from error
 
 
 def read_drawing(sketch: dict[str, Any]) -> Image.Image | None:
-    """What was drawn, black on white; None where nothing is."""
+    """What was drawn, black on white; None where nothing is, as on a canvas that was cleared."""
     drawn = sketch["composite"]
+    if drawn is None:
+        return None
     paper = Image.new("RGBA", drawn.size, "white")
     grey = Image.alpha_composite(paper, drawn).convert("L")
     return None if grey.getextrema() == (255, 255) else grey
@@ -209,7 +213,7 @@ def inside_panel(image: gr.State, opened: list[Any]) -> None:
 
     @in_one_line
     def look(
-        image: Image.Image, name: str, layer: str, channel: float, degrees: float, pixel: Any
+        image: Image.Image, name: str, layer: str, channel: float | None, degrees: float, pixel: Any
     ) -> list[Any]:
         network = with_attention[name]
         pixels = answers.turn(answers.prepare(image, network), (int(degrees),))
@@ -217,7 +221,7 @@ def inside_panel(image: gr.State, opened: list[Any]) -> None:
         inner = answers.attention_layers(network)[layer]
         weights = answers.attention_at(network, pixels, inner, pixel)
         channels = answers.features(network, pixels, inner)
-        if not 0 <= channel < len(channels):
+        if channel is None or not 0 <= channel < len(channels):
             raise UserError(f"Channel: got {channel}, expected 0 to {len(channels) - 1}")
         heads = [f"head {n}" for n in range(len(weights))]
         shares = weights / weights.amax(dim=(1, 2, 3), keepdim=True)  # of the head's largest

@@ -7,18 +7,20 @@ skipped, and the last lines of pytest say so.
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
 
 from demo import style
+from demo.app import __main__ as app
 from demo.app import answers
-from demo.app.__main__ import main as app_main
 from g_selfatt.nn import attention_maps
 from training.errors import UserError
 
@@ -83,11 +85,8 @@ def upload(page, image, folder):
     chooser.value.set_files(folder / "mine.png")
 
 
-@in_browser
-def test_it_answers_draws_and_turns(page, tmp_path):
-    network = answers.shipped()["rotMNIST"]
-    two, one = ([digit] * len(network) for digit in "21")
-    names(page, *two)  # of the example
+def draw_a_line(page):
+    """Draw a line from top to bottom."""
     page.get_by_role("button", name="Brush").first.click()
     box = page.locator("canvas").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -95,6 +94,14 @@ def test_it_answers_draws_and_turns(page, tmp_path):
     page.mouse.down()
     page.mouse.move(x, y + 80, steps=8)
     page.mouse.up()
+
+
+@in_browser
+def test_it_answers_draws_and_turns(page, tmp_path):
+    network = answers.shipped()["rotMNIST"]
+    two, one = ([digit] * len(network) for digit in "21")
+    names(page, *two)  # of the example
+    draw_a_line(page)
     names(page, *one)
     page.get_by_role("button", name="Take the example").first.click()
     names(page, *two)
@@ -110,6 +117,15 @@ def test_it_answers_draws_and_turns(page, tmp_path):
     angle.fill("60")
     angle.press("Enter")
     names(page, *turned)
+
+
+@in_browser
+def test_a_canvas_that_is_cleared_is_no_mistake(page):
+    draw_a_line(page)
+    page.get_by_role("button", name="Clear canvas").first.click()
+    page.get_by_role("button", name="Take the example").first.click()
+    names(page, *["2"] * len(answers.shipped()["rotMNIST"]))
+    assert page.locator(".toast-body").count() == 0
 
 
 @in_browser
@@ -129,6 +145,12 @@ def test_it_looks_inside(page):
     before = images.nth(2).get_attribute("src")
     images.first.click(position={"x": 90, "y": 90})
     wait_until_gone(page, before)
+    channel = page.get_by_label("Channel of the feature maps")
+    channel.fill("")
+    channel.press("Enter")
+    page.get_by_text("Channel: got None, expected 0 to").wait_for()
+    channel.fill("0")
+    channel.press("Enter")
 
 
 @in_browser
@@ -184,64 +206,50 @@ def test_the_attention_at_a_pixel_is_that_of_the_whole_map():
                 torch.testing.assert_close(found[..., r, c], key)
 
 
-def test_ink_on_a_transparent_image_is_black_on_white(tmp_path):
-    pytest.importorskip("gradio")
-    from demo.app.page import read_file
-
-    ink = Image.new("RGBA", (9, 9))
-    ink.putpixel((4, 4), (0, 0, 0, 255))
-    ink.save(tmp_path / "ink.png")
-    image = read_file(str(tmp_path / "ink.png"))
-    assert image.getpixel((4, 4)) == (0, 0, 0) and image.getpixel((0, 0)) == (255, 255, 255)
-
-
-@pytest.mark.parametrize("paper", [150, 180, 200, 255])
-def test_ink_on_grey_paper_is_white_on_black(paper):
-    network = answers.shipped()["rotMNIST"]["p4sa"]
-    photo = paper + np.random.default_rng(0).normal(0, 2, (200, 300))  # not quite even
-    photo[30:170, 20:60] = 40
-    black_on_white = np.full((200, 300), 255)
-    black_on_white[30:170, 20:60] = 0
-    found, expected = (
-        answers.prepare(Image.fromarray(image.clip(0, 255).astype(np.uint8)), network)
-        for image in (photo, black_on_white)
-    )
-    torch.testing.assert_close(found, expected)
-
-
-def test_a_digit_that_is_white_on_black_keeps_its_grey():
-    network = answers.shipped()["rotMNIST"]["p4sa"]
-    digit = np.zeros((20, 20), np.uint8)
-    digit[3:17, 8:12] = np.arange(100, 240, 10)[:, None]
-    image = np.array(Image.fromarray(digit[3:17, 8:12]))  # as it stands, on a square 14 / 0.7
-    expected = np.zeros((20, 20), np.uint8)
-    expected[3:17, 8:12] = image
-    found = answers.prepare(Image.fromarray(digit), network)
-    resized = Image.fromarray(expected).resize((28, 28), Image.Resampling.BICUBIC)
-    torch.testing.assert_close(found[0, 0], torch.from_numpy(np.array(resized) / 255).float())
-
-
-def test_a_digit_is_centred_white_on_black():
-    network = answers.shipped()["rotMNIST"]["p4sa"]
-    dark_on_light = Image.new("RGB", (300, 200), "white")
-    dark_on_light.paste("black", (20, 30, 60, 170))
-    pixels = answers.prepare(dark_on_light, network)
-    assert pixels.shape == (1, 1, 28, 28)
-    torch.testing.assert_close(pixels, pixels.flip(2, 3), atol=0.02, rtol=0)
-    assert pixels[0, 0, 14, 14] == 1 and pixels[0, 0, 0].max() == 0
-
-
-def test_angles_are_counter_clockwise():
-    pixels = torch.rand(1, 1, 5, 5)
-    turned = answers.turn(pixels, (0, 90, 360))
-    assert torch.equal(turned, torch.cat([pixels, pixels.rot90(dims=(2, 3)), pixels]))
-
-
 @pytest.mark.parametrize("port", ["-5", "0", "65536"])
 def test_a_port_that_there_is_not_is_one_line(port, capsys):
     with pytest.raises(SystemExit, match="2"):
-        app_main(["--port", port])
+        app.main(["--port", port])
     assert f"--port: got {port}, expected" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_one_line(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit, match="2"):
+        port = taken.getsockname()[1]
+        app.main(["--port", str(port)])
+    assert f"--port: {port} is in use or not allowed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_the_page_is_asked_without_a_proxy(name, monkeypatch):
+    monkeypatch.setattr(os, "environ", {name: "example.org"})
+    app.set_environment("uploads")
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "example.org,127.0.0.1,localhost"
+    monkeypatch.setattr(os, "environ", {})
+    app.set_environment("uploads")
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == "127.0.0.1,localhost"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_uploads_are_removed_at_the_end(number, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delitem(os.environ, "GRADIO_TEMP_DIR", raising=False)
+
+    def serve(port, in_browser):
+        folder = Path(os.environ["GRADIO_TEMP_DIR"])
+        assert folder.parent == tmp_path
+        (folder / "mine.png").touch()
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(app, "serve", serve)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises((SystemExit, KeyboardInterrupt)):
+            app.main([])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_folder_and_wrong_names_are_mistakes(tmp_path):

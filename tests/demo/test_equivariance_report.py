@@ -165,6 +165,25 @@ def test_networks_with_convolutions_are_measured_too(tmp_path):
     assert [layer["name"] for layer in report["layers"]] == ["logits"]
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_report_that_cannot_be_written_is_one_line(moment, tmp_path, monkeypatch, capsys):
+    def measure(*_):
+        assert moment == "after"
+        (tmp_path / "report.json").unlink()
+        (tmp_path / "report.json").mkdir()
+        return {}
+
+    monkeypatch.setattr(equivariance_report, "measure", measure)
+    if moment == "before":
+        (tmp_path / "report.json").mkdir()
+        with pytest.raises(SystemExit, match="2"):
+            main([f"--out={tmp_path}"])
+    else:
+        assert main([f"--out={tmp_path}"]) == 2
+    line = capsys.readouterr().err
+    assert "Is a directory" in line and line.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

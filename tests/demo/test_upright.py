@@ -11,6 +11,7 @@ from demo.figures import upright as picture
 from g_selfatt import models
 from g_selfatt.datasets.rot_digits import SIZES
 from runs import results
+from training.errors import UserError
 
 
 def test_right_answers_are_counted_at_every_angle():
@@ -47,6 +48,20 @@ def test_the_kept_figures_agree_with_the_runs():
     for name, right in kept["right"].items():
         run = results.read(f"upright_digits_{name}")[0]
         assert abs(np.mean(right[0]) / kept["images"] - run["test_accuracy"]) < 0.06
+
+
+def test_the_folder_is_made_before_the_work(tmp_path, monkeypatch, capsys):
+    def trained(recipe, seed):
+        assert (tmp_path / "new").is_dir()
+        raise UserError("that is all")
+
+    monkeypatch.setattr(upright, "STEP", 180)
+    monkeypatch.setattr(upright, "trained", trained)
+    assert upright.main([f"--out={tmp_path / 'new'}"]) == 2
+    assert capsys.readouterr().err == "that is all\n"
+    (tmp_path / "file").touch()
+    assert upright.main([f"--out={tmp_path / 'file'}"]) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'file'}: File exists\n"
 
 
 def test_the_picture_has_the_size_of_all(tmp_path):
