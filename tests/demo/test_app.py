@@ -243,12 +243,15 @@ def test_uploads_are_removed_at_the_end(number, tmp_path, monkeypatch):
         signal.raise_signal(number)
 
     monkeypatch.setattr(app, "serve", serve)
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Whoever starts the tests in the background has Ctrl-C ignored, and Python inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises((SystemExit, KeyboardInterrupt)):
             app.main([])
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for other, handler in before.items():
+            signal.signal(other, handler)
     assert not list(tmp_path.iterdir())
 
 

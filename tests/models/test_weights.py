@@ -267,8 +267,9 @@ def test_weights_that_lack_what_made_them_are_refused(tmp_path, lacking):
 
 def test_an_accuracy_is_only_told_of_what_was_measured(tmp_path):
     name = "rotDigits-p4sa-local5-seed0-0a670760"
+    (weights,) = models.list_pretrained(name)
     same = models.create_model(name, pretrained=True, value_dropout_rate=0.1, backend="reference")
-    assert same.pretrained_config["test_accuracy"] == pytest.approx(0.9567, abs=1e-4)
+    assert same.pretrained_config["test_accuracy"] == weights.results["test_accuracy"] > 0.9
     other = models.create_model(name, pretrained=True, patch_size=3)
     assert "test_accuracy" not in other.pretrained_config
     other.save_pretrained(tmp_path)
