@@ -46,20 +46,22 @@ def find(config: ConfigDict) -> Path:
     if config.path and not config.train:
         return read(config.path).path
     given = _given(config)
-    shipped = [w for w in models.list_pretrained() if _is_of(w, config, given)]
+    of_library = models.list_pretrained()
+    shipped = [weights for weights in of_library if _is_of(weights, config, given)]
     own = finished_runs(config)
     wanted = Path(config.save_dir, run_name(config))
     if not own and (wanted / WEIGHTS).exists():
         read(wanted)  # damaged: says so
     of_others = [
         weights
-        for weights in models.list_pretrained(f"{config.dataset}-{config.model}-*")
-        if weights not in shipped
+        for weights in of_library
+        if (weights.dataset, weights.model) == (config.dataset, config.model)
+        and weights not in shipped
     ]
     if not shipped + own:
-        of_library = {weights.path.resolve() for weights in models.list_pretrained()}
+        known = {weights.path.resolve() for weights in of_library}
         files = sorted(Path(config.save_dir).glob(f"*/{WEIGHTS}"))
-        there = ", ".join(str(file) for file in files if file.resolve() not in of_library)
+        there = ", ".join(str(file) for file in files if file.resolve() not in known)
         also = "; ".join(
             f"{weights}; {_by_path(weights)} ({differences(weights.config, config)})"
             for weights in of_others

@@ -76,7 +76,7 @@ else:
             save_weights(save_directory / "model.safetensors", self, metadata)
             card = save_directory / "README.md"
             if card.exists() and ModelCard.load(card).content != _card(self):
-                logger.warning("%s is of before and stays; delete it for a new model card", card)
+                logger.warning("%s is not changed; delete it to get a new model card", card)
 
         @classmethod
         def _from_pretrained(cls, *, model_id: str, **options: Any) -> Any:
@@ -96,7 +96,7 @@ else:
             options.pop("strict", None)
             metadata = read_metadata(path)
             record = json.loads(metadata.get("network", "{}"))
-            # Weights that are older than this line do not say their class.
+            # Files of earlier versions do not say their class.
             made_by = metadata.get("class") or _class_of(record)
             if made_by not in (None, cls.__name__):
                 raise ValueError(

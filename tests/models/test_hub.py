@@ -115,7 +115,7 @@ def test_weights_that_were_trained_on_lose_their_name_and_accuracy(tmp_path, cap
     with torch.no_grad():
         next(network.parameters()).add_(1)
     network.save_pretrained(tmp_path)
-    assert "README.md is of before and stays" in caplog.text
+    assert "README.md is not changed; delete it" in caplog.text
     (tmp_path / "README.md").unlink()
     network.save_pretrained(tmp_path)
     card = (tmp_path / "README.md").read_text()
