@@ -14,7 +14,8 @@ from numba import njit
 from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.dropout import draw_weight_keys
 from g_selfatt.backends.numba.images import read
-from g_selfatt.backends.numba.lanes import load, room, store
+from g_selfatt.backends.numba.lanes import load, store
+from g_selfatt.backends.numba.workspaces import room, zeros
 
 LN_2 = math.log(2)
 
@@ -67,32 +68,31 @@ class Scratch(NamedTuple):
 
 
 @njit
-def make_scratch(problem, lanes):
+def make_scratch(problem, workspace, lanes):
     """Uninitialized room for the largest block, and images that are zero outside their pixels."""
     channels, most = problem.channels, 1
     outputs, elements = problem.index.shape[:2]
     length = problem.penalty.shape[0]
     for _, top, bottom, left, right in problem.blocks:
         most = max(most, (bottom - top) * (right - left))
-    dtype = problem.penalty.dtype
     rows = problem.table.shape[0]
     drops = problem.threshold > 0
-    ones = room((outputs * elements + 1, most, lanes), dtype)
+    ones = room(workspace, (outputs * elements + 1, most, lanes))
     ones[:] = 1
     return Scratch(
-        np.zeros((channels, elements, length), dtype),
-        np.zeros((channels, elements, length), dtype),
-        np.zeros((channels, elements, length), dtype),
-        room((elements, channels, lanes), dtype),
-        room((elements, elements, most, lanes), dtype),
-        room((elements, rows, lanes), dtype),
-        room((elements, problem.embedding.shape[0], lanes), dtype),
-        room((elements + 1, elements, most, lanes), dtype),
+        zeros(workspace, (channels, elements, length)),
+        zeros(workspace, (channels, elements, length)),
+        zeros(workspace, (channels, elements, length)),
+        room(workspace, (elements, channels, lanes)),
+        room(workspace, (elements, elements, most, lanes)),
+        room(workspace, (elements, rows, lanes)),
+        room(workspace, (elements, problem.embedding.shape[0], lanes)),
+        room(workspace, (elements + 1, elements, most, lanes)),
         ones,
-        room((rows, lanes), dtype),
-        room((elements, problem.embedding.shape[0], lanes), dtype),
-        room((elements, lanes), dtype),
-        room((problem.embedding.shape[0], lanes), dtype),
+        room(workspace, (rows, lanes)),
+        room(workspace, (elements, problem.embedding.shape[0], lanes)),
+        room(workspace, (elements, lanes)),
+        room(workspace, (problem.embedding.shape[0], lanes)),
         np.empty(most, np.int64),
         np.empty(most, np.int64),
         np.empty(rows, np.int64),

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 from numba import uint16
 
 from g_selfatt.backends.numba.blocks import (
@@ -48,12 +47,12 @@ from g_selfatt.backends.numba.lanes import (
     full,
     load,
     multiply_add,
-    room,
     spread,
     store,
 )
 from g_selfatt.backends.numba.masks import counters, halves, masked
 from g_selfatt.backends.numba.pairs import gradients, make_pairs, sums
+from g_selfatt.backends.numba.workspaces import room, zeros
 
 
 @inner
@@ -150,6 +149,7 @@ def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, ind
 def _compile(digest: int) -> Callable:
     def backward(
         problem,
+        workspace,
         d_out,  # (1, B, heads, c, |H|, H, W), an `Image` as the three that follow
         kept,  # the share of the weights that dropout keeps
         d_query,  # (1, B, heads, c, |G|, H, W)
@@ -171,27 +171,28 @@ def _compile(digest: int) -> Callable:
     ):
         """Write the gradients of some units, as far as these blocks (this part) contribute."""
         outputs, elements = problem.index.shape[:2]
-        channels, length, dtype = problem.channels, problem.penalty.shape[0], problem.penalty.dtype
-        scratch = make_scratch(problem, lanes)
+        channels, length = problem.channels, problem.penalty.shape[0]
+        scratch = make_scratch(problem, workspace, lanes)
         most = scratch.content.shape[2]
-        blank = np.zeros(length, dtype)
-        d_outs = np.zeros((channels, outputs, length), dtype)
-        d_queries = np.empty((channels, elements, length), dtype)
-        d_keys = np.empty((channels, elements, length), dtype)
-        d_values = np.empty((channels, elements, length), dtype)
-        embeddings = room((*problem.embedding.shape, lanes), dtype)  # dE (t, e)
-        tables = room((*problem.rows.shape, problem.table.shape[1], lanes), dtype)  # dT (h, o, c)
-        d_mixed = room((outputs, channels, lanes), dtype)  # dO (h, c)
-        d_weights = room((outputs, elements, most, lanes), dtype)  # dW (h, m, o)
-        weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
-        d_content = room((elements, elements, most, lanes), dtype)  # dA (g, m, o)
-        d_position = room((outputs, elements, most, lanes), dtype)  # dP (h, g, o)
-        d_rows = room((elements, problem.table.shape[0], lanes), dtype)  # dP by row (g, s)
-        d_group = room((outputs, elements, elements, lanes), dtype)  # dR (h, g, m)
-        share = room((2, elements, most, lanes), dtype)  # p and p·mask·dW of one (h, g)
-        d_vector = room((elements, channels, lanes), dtype)  # dq (g, c)
+        blank = zeros(workspace, (length,))
+        d_outs = zeros(workspace, (channels, outputs, length))
+        d_queries = room(workspace, (channels, elements, length))
+        d_keys = room(workspace, (channels, elements, length))
+        d_values = room(workspace, (channels, elements, length))
+        embeddings = room(workspace, (*problem.embedding.shape, lanes))  # dE (t, e)
+        depth = problem.table.shape[1]
+        tables = room(workspace, (*problem.rows.shape, depth, lanes))  # dT (h, o, c)
+        d_mixed = room(workspace, (outputs, channels, lanes))  # dO (h, c)
+        d_weights = room(workspace, (outputs, elements, most, lanes))  # dW (h, m, o)
+        weights = room(workspace, (outputs, elements, most, lanes))  # W (h, m, o)
+        d_content = room(workspace, (elements, elements, most, lanes))  # dA (g, m, o)
+        d_position = room(workspace, (outputs, elements, most, lanes))  # dP (h, g, o)
+        d_rows = room(workspace, (elements, problem.table.shape[0], lanes))  # dP by row (g, s)
+        d_group = room(workspace, (outputs, elements, elements, lanes))  # dR (h, g, m)
+        share = room(workspace, (2, elements, most, lanes))  # p and p·mask·dW of one (h, g)
+        d_vector = room(workspace, (elements, channels, lanes))  # dq (g, c)
         paired = outputs % 2 == 0 and elements % 2 == 0
-        pairs = make_pairs(problem, most, lanes)
+        pairs = make_pairs(problem, workspace, most, lanes)
         start, end = positions_of(problem, first_block, last_block)
         for unit in range(first_unit, last_unit):
             read_unit(problem, scratch, unit)
@@ -257,7 +258,7 @@ def _compile(digest: int) -> Callable:
             if wants_value:
                 write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
             if wants_scores:
-                factor = dtype.type(LN_2)
+                factor = tables.dtype.type(LN_2)
                 _sum_lanes(d_table[part, unit], tables, factor)
                 _sum_lanes(d_embedding[part, unit], embeddings, factor)
         return digest

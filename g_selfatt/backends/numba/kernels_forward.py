@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 from numba import uint16
 
 from g_selfatt.backends.numba.blocks import (
@@ -23,14 +22,9 @@ from g_selfatt.backends.numba.contractions import combine
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys
 from g_selfatt.backends.numba.factors import compute_factors, normalize
 from g_selfatt.backends.numba.images import write
-from g_selfatt.backends.numba.lanes import (
-    full,
-    load,
-    multiply_add,
-    room,
-    store,
-)
+from g_selfatt.backends.numba.lanes import full, load, multiply_add, store
 from g_selfatt.backends.numba.masks import counters, halves, masked
+from g_selfatt.backends.numba.workspaces import room
 
 
 @inlined
@@ -57,14 +51,16 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
 
 
 def _compile(digest: int) -> Callable:
-    def forward(problem, out, kept, first_unit, last_unit, first_block, last_block, lanes, least):
+    def forward(
+        problem, workspace, out, kept, first_unit, last_unit, first_block, last_block, lanes, least
+    ):
         """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks."""
         outputs, elements = problem.index.shape[:2]
-        scratch = make_scratch(problem, lanes)
-        most, dtype = scratch.content.shape[2], problem.penalty.dtype
-        weights = room((outputs, elements, most, lanes), dtype)  # W (h, m, o)
-        mixed = room((outputs, problem.channels, lanes), dtype)  # (h, c)
-        padded = np.empty((problem.channels, outputs, problem.penalty.shape[0]), dtype)
+        scratch = make_scratch(problem, workspace, lanes)
+        most = scratch.content.shape[2]
+        weights = room(workspace, (outputs, elements, most, lanes))  # W (h, m, o)
+        mixed = room(workspace, (outputs, problem.channels, lanes))  # (h, c)
+        padded = room(workspace, (problem.channels, outputs, problem.penalty.shape[0]))
         start, end = positions_of(problem, first_block, last_block)
         for unit in range(first_unit, last_unit):
             read_unit(problem, scratch, unit)

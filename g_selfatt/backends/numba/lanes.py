@@ -14,9 +14,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core.cgutils import unpack_tuple
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -169,17 +168,6 @@ def full(typingctx: Any, like: Any, number: Any) -> tuple[Any, Callable]:
         return splat(builder, scalar, like.ir)
 
     return like(like, number), generate
-
-
-@njit
-def room(shape: Any, dtype: Any) -> Any:
-    """An uninitialized array whose registers lie in one cache line each."""
-    size = 1
-    for n in shape:
-        size *= n
-    memory = np.empty(size + BYTES, dtype)
-    first = (-memory.ctypes.data % BYTES) // memory.itemsize
-    return memory[first : first + size].reshape(shape)
 
 
 @intrinsic

@@ -25,6 +25,7 @@ from g_selfatt.backends.numba.kernels_forward import forward
 from g_selfatt.backends.numba.lanes import BYTES
 from g_selfatt.backends.numba.table import unique_rows
 from g_selfatt.backends.numba.workers import run_all, share_out
+from g_selfatt.backends.numba.workspaces import workspace
 from g_selfatt.functional.inputs import AttentionInputs
 
 # A normalizer below this is computed again from the joint maximum. Terms that matter to a sum of
@@ -166,7 +167,8 @@ class Call:
         image, least = view(out), LEAST_NORMALIZER[self.dtype]
 
         def work(task: tuple[int, int, int, int, int]) -> None:
-            forward(problem, image, self.kept, *task[:4], self.lanes, least)
+            memory = workspace(NUMPY[self.dtype])
+            forward(problem, memory, image, self.kept, *task[:4], self.lanes, least)
 
         run_all(work, share_out(self.units, len(self.geometry.blocks)))
         return out[0]
@@ -195,7 +197,6 @@ class Call:
         d_table = self._empty(parts, units, *problem.rows.shape, depth)
         d_embedding = self._empty(parts, units, *problem.embedding.shape)
         arguments = (
-            problem,
             view(d_out.to(self.dtype)),
             self.kept,
             *(view(image) for image in (d_query, d_key, d_value)),
@@ -206,7 +207,8 @@ class Call:
         )
 
         def work(task: tuple[int, int, int, int, int]) -> None:
-            backward(*arguments, *task, self.lanes, LEAST_NORMALIZER[self.dtype])
+            memory = workspace(NUMPY[self.dtype])
+            backward(problem, memory, *arguments, *task, self.lanes, LEAST_NORMALIZER[self.dtype])
 
         run_all(work, tasks)
 

@@ -29,10 +29,10 @@ from g_selfatt.backends.numba.lanes import (
     inverse,
     load,
     multiply_add,
-    room,
     store,
 )
 from g_selfatt.backends.numba.masks import counters, halves, masked
+from g_selfatt.backends.numba.workspaces import room
 
 
 class Pairs(NamedTuple):
@@ -45,14 +45,13 @@ class Pairs(NamedTuple):
 
 
 @njit
-def make_pairs(problem, most, lanes):
+def make_pairs(problem, workspace, most, lanes):
     """Uninitialized room for blocks with up to ``most`` offsets in sight."""
     outputs, elements = problem.index.shape[:2]
-    dtype = problem.penalty.dtype
     return Pairs(
-        room((8, elements, lanes), dtype),
-        room((outputs, elements, elements, lanes), dtype),
-        room((outputs, elements, lanes), dtype),
+        room(workspace, (8, elements, lanes)),
+        room(workspace, (outputs, elements, elements, lanes)),
+        room(workspace, (outputs, elements, lanes)),
         np.empty((outputs, elements, elements, most if problem.threshold > 0 else 0), np.uint16),
     )
 
