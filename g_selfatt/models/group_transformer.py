@@ -141,7 +141,7 @@ class GroupTransformer(HubModule):
             "backend": backend,
         }
 
-        self.input_dropout = nn.Dropout(input_dropout_rate)
+        self.input_dropout = gnn.Dropout(input_dropout_rate)
         self.lifting_self_attention = lift(
             self.group,
             in_channels,

@@ -71,7 +71,7 @@ def build_stages(
             stages.append(nn.MaxPool3d((1, 2, 2)))
             sides = tuple(side // 2 for side in sides)
             if dropout_rate_after_maxpooling:
-                stages.append(nn.Dropout(dropout_rate_after_maxpooling))
+                stages.append(gnn.Dropout(dropout_rate_after_maxpooling))
         if min(sides) < 1:
             raise ValueError(
                 f"crop_per_layer {crop_per_layer} and the pooling leave nothing of an image of "

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from g_selfatt.nn.checkpointing import checkpointed
 from g_selfatt.nn.checks import check_rates
-from g_selfatt.nn.elementary import ACTIVATIONS, NORMS, Conv1x1, Crop, choose
+from g_selfatt.nn.elementary import ACTIVATIONS, NORMS, Conv1x1, Crop, Dropout, choose
 
 
 class TransformerBlock(nn.Module):
@@ -56,7 +56,7 @@ class TransformerBlock(nn.Module):
             attention_layer,
             norm(out_channels),
             activation(),
-            nn.Dropout(value_dropout_rate),
+            Dropout(value_dropout_rate),
         )
         self.mlp = nn.Sequential(
             Conv1x1(out_channels, hidden),

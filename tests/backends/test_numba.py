@@ -10,6 +10,7 @@ from attention_cases import SCALE, make_inputs, outputs_and_gradients, worst_err
 from g_selfatt.backends import AttentionInputs, numba, select_backend
 from g_selfatt.backends.numba import workers
 from g_selfatt.functional import self_attention
+from g_selfatt.functional.dropout import steps_of
 
 pytest.importorskip("numba")
 
@@ -181,7 +182,7 @@ def test_dropped_weights_are_independent_of_each_other():
 
 def test_each_weight_is_dropped_at_the_very_rate_and_no_query_is_special():
     """The hash a·x + b over all numbers x of a query, those with few bits too."""
-    from g_selfatt.backends.numba.dropout import draw_weight_keys, steps_of
+    from g_selfatt.backends.numba.dropout import draw_weight_keys
 
     keys = np.empty((3000, 2), np.uint16)
     draw_weight_keys(keys, 5, 7)

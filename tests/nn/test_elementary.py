@@ -2,7 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from g_selfatt.nn import Conv1x1, Crop, LayerNorm, Swish, TransformerBlock, elementary, initialize
+from g_selfatt.nn import (
+    Conv1x1,
+    Crop,
+    Dropout,
+    LayerNorm,
+    Swish,
+    TransformerBlock,
+    elementary,
+    initialize,
+)
 from g_selfatt.nn.positional_encoding import PositionMLP
 
 
@@ -29,6 +38,23 @@ def test_crop_takes_pixels_off_every_side():
     assert Crop(0)(x) is not None and torch.equal(Crop(0)(x), x)
     with pytest.raises(ValueError, match="cannot crop 3 pixels off every side of a 5×6 image"):
         Crop(3)(x)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (50, 41)])
+def test_dropout_drops_each_number_at_its_rate(shape):
+    torch.manual_seed(0)
+    x, layer, rate, draws = torch.rand(shape) + 1, Dropout(0.3), 19661 / 2**16, 2000
+    out = torch.stack([layer(x) for _ in range(draws)])
+    dropped = out == 0
+    torch.testing.assert_close(out, torch.where(dropped, 0, x / (1 - rate)))
+    error = (rate * (1 - rate) / draws) ** 0.5
+    assert (dropped.double().mean(0) - rate).abs().max() < 5 * error
+    # Neighbours, which come from one draw, are dropped together as often as independent ones.
+    numbers = dropped.flatten(1).double()
+    together = (numbers[:, 1:] * numbers[:, :-1]).mean(0) - rate**2
+    assert torch.all(together.abs() < 5 * error)
+    assert torch.equal(layer.eval()(x), x)
+    assert layer.train()(x[:0]).shape == x[:0].shape and layer(x.sum()).shape == ()
 
 
 @pytest.mark.parametrize("largest", [0, 2**13], ids=["convolution", "product"])
@@ -60,7 +86,9 @@ def test_conv1x1_refuses_other_axes(shape):
         Conv1x1(3, 4, dimension=2)(torch.zeros(shape))
 
 
-def test_small_convolutions_are_matrix_products_and_large_ones_are_not():
+def test_small_convolutions_are_matrix_products_and_large_ones_are_not(monkeypatch):
+    monkeypatch.setattr(elementary, "LARGEST_PRODUCT", 2**13)  # as on most processors
+
     def operators(module, x):
         with torch.profiler.profile() as profile:
             module(x)

@@ -19,11 +19,6 @@ from g_selfatt.backends.numba.lanes import full, number
 from g_selfatt.backends.numba.masks import counters, halves, reaching, shift_right
 
 
-def steps_of(rate: float) -> int:
-    """A rate in [0, 1) as a multiple of 2⁻¹⁶."""
-    return min(round(rate * 2**16), 2**16 - 1)
-
-
 @inner
 def mix(value):
     """A 64-bit hash of a 64-bit integer (Steele, Lea & Flood's splitmix64)."""

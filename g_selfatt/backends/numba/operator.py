@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from g_selfatt.backends.numba.blocks import Problem
-from g_selfatt.backends.numba.dropout import steps_of
 from g_selfatt.backends.numba.geometry import plan
 from g_selfatt.backends.numba.images import view
 from g_selfatt.backends.numba.kernels_backward import backward
@@ -26,6 +25,7 @@ from g_selfatt.backends.numba.lanes import BYTES
 from g_selfatt.backends.numba.table import unique_rows
 from g_selfatt.backends.numba.workers import run_all, share_out
 from g_selfatt.backends.numba.workspaces import workspace
+from g_selfatt.functional.dropout import steps_of
 from g_selfatt.functional.inputs import AttentionInputs
 
 # A normalizer below this is computed again from the joint maximum. Terms that matter to a sum of
