@@ -55,7 +55,8 @@ class Scratch(NamedTuple):
     exp_position: Any  # eP (|H|·|G| + 1, n); the last is ones, likewise
     exp_row: Any  # eP of one g: (rows in sight)
     exp_group: Any  # eU (|G|, rows of E)
-    coefficient: Any  # eU / Z of one (h, g): (|G| of m)
+    normalizer: Any  # Z (|H|, |G|)
+    coefficient: Any  # eU / Z (|H| + 1, |G| of g, |G| of m); the last likewise
     by_row: Any  # ∂/∂U of one g: (rows of E)
     ids: Any  # (n,) offsets in sight, as i·K_w + j
     positions: Any  # (n,) of the first lane's keys
@@ -91,7 +92,8 @@ def make_scratch(problem, workspace, lanes):
         ones,
         room(workspace, (rows, lanes)),
         room(workspace, (elements, problem.embedding.shape[0], lanes)),
-        room(workspace, (elements, lanes)),
+        room(workspace, (outputs, elements, lanes)),
+        room(workspace, (outputs + 1, elements, elements, lanes)),
         room(workspace, (problem.embedding.shape[0], lanes)),
         np.empty(most, np.int64),
         np.empty(most, np.int64),

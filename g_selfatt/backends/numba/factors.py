@@ -12,6 +12,8 @@ Scores are in units of ln 2, since powers of two are cheaper: the query is multi
 
 from __future__ import annotations
 
+from functools import partial
+
 from g_selfatt.backends.numba.blocks import copy_block
 from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.contractions import correlate, correlate_table
@@ -26,6 +28,7 @@ from g_selfatt.backends.numba.lanes import (
     store,
 )
 from g_selfatt.backends.numba.powers import power_of_two
+from g_selfatt.backends.numba.tiles import loads, outer_add, repeated, stores, strided, tiled
 
 
 @inlined
@@ -87,66 +90,58 @@ def _exponentials(scratch, offsets, rows):
             store(exp_group, (g, t), power_of_two(load(group, (g, t)) - most))
 
 
-@inlined
-def normalize(scratch, index, h, g, here, offsets, least):
-    """Fill the coefficients eU / Z of (h, g); returns the rows of eA and eP that go with them.
+@partial(tiled, width=4)
+def _sums(outputs, elements, sums, exp_content, exp_position, g, offsets):
+    rows = strided(outputs, exp_content.shape[1], g)
+    tile = repeated(outputs, repeated(elements, (full(load(exp_position, (0, 0)), 0.0),)))
+    for o in range(offsets):
+        e = loads(exp_position, (rows, o))
+        tile = outer_add(tile, e, loads(exp_content, (g, elements, o)))
+    stores(sums, (outputs, g, elements), tile)
+
+
+@inner
+def normalize(scratch, index, here, offsets, least):
+    """Fill Z and the coefficients eU / Z; returns whether all Z have kept their digits.
 
     Args:
         here: the penalty of the block's lanes: 0 where there is a query.
         least: below this Z the factors have lost digits.
     """
-    exp_position, exp_group, coefficient = (
-        scratch.exp_position,
-        scratch.exp_group,
-        scratch.coefficient,
-    )
+    coefficient, exp_group, normalizer = scratch.coefficient, scratch.exp_group, scratch.normalizer
     outputs, elements = index.shape[:2]
-    if outputs > 1:
-        total = _normalizer(scratch, index, h, g, full(here, 0.0), offsets)
-        if not any_below(total, full(total, least), here):
+    kept = True
+    for g in range(elements):
+        # Σ_o eP·eA, in the place of the coefficients.
+        sums, eA, eP = coefficient, scratch.exp_content, scratch.exp_position
+        _sums(outputs, elements, sums, eA, eP, g, offsets)
+        for h in range(outputs):
+            total = full(here, 0.0)
+            for m in range(elements):
+                u = load(exp_group, (g, index[h, g, m]))
+                total = multiply_add(u, load(coefficient, (h, g, m)), total)
+            store(normalizer, (h, g), total)
+            kept = kept and not any_below(total, full(total, least), here)
             inverted = inverse(total, here)
             for m in range(elements):
-                store(coefficient, (m,), load(exp_group, (g, index[h, g, m])) * inverted)
-            return g, h * elements + g
-    _joint_softmax(scratch, index, h, g, here, offsets)
-    return elements, exp_position.shape[0] - 1
+                r = load(exp_group, (g, index[h, g, m])) * inverted
+                store(coefficient, (h, g, m), r)
+    return kept
 
 
 @inlined
-def _normalizer(scratch, index, h, g, zero, offsets):
-    """Z = Σ_m eU Σ_o eP·eA of (h, g): four sums at a time, of four m or else of two offsets."""
-    exp_content, exp_position, exp_group = (
-        scratch.exp_content,
-        scratch.exp_position,
-        scratch.exp_group,
-    )
-    elements = index.shape[1]
-    row = h * elements + g
-    total = zero
-    tiled = elements - elements % 4
-    for m in range(0, tiled, 4):
-        z0, z1, z2, z3 = zero, zero, zero, zero
-        for o in range(offsets):
-            p = load(exp_position, (row, o))
-            z0 = multiply_add(p, load(exp_content, (g, m, o)), z0)
-            z1 = multiply_add(p, load(exp_content, (g, m + 1, o)), z1)
-            z2 = multiply_add(p, load(exp_content, (g, m + 2, o)), z2)
-            z3 = multiply_add(p, load(exp_content, (g, m + 3, o)), z3)
-        total = multiply_add(load(exp_group, (g, index[h, g, m])), z0, total)
-        total = multiply_add(load(exp_group, (g, index[h, g, m + 1])), z1, total)
-        total = multiply_add(load(exp_group, (g, index[h, g, m + 2])), z2, total)
-        total = multiply_add(load(exp_group, (g, index[h, g, m + 3])), z3, total)
-    for m in range(tiled, elements):
-        z0, z1 = zero, zero
-        for o in range(0, offsets - 1, 2):
-            z0 = multiply_add(load(exp_position, (row, o)), load(exp_content, (g, m, o)), z0)
-            o1 = o + 1
-            z1 = multiply_add(load(exp_position, (row, o1)), load(exp_content, (g, m, o1)), z1)
-        if offsets % 2:
-            o = offsets - 1
-            z0 = multiply_add(load(exp_position, (row, o)), load(exp_content, (g, m, o)), z0)
-        total = multiply_add(load(exp_group, (g, index[h, g, m])), z0 + z1, total)
-    return total
+def factors_of(scratch, index, h, g, here, offsets, least):
+    """The rows of eA, of eP and of the coefficients whose product is p of (h, g).
+
+    For a group of more than one element, `normalize` has been called before.
+    """
+    outputs, elements = index.shape[:2]
+    if outputs > 1:
+        total = load(scratch.normalizer, (h, g))
+        if not any_below(total, full(total, least), here):
+            return g, h * elements + g, h
+    _joint_softmax(scratch, index, h, g, here, offsets)
+    return elements, scratch.exp_position.shape[0] - 1, outputs
 
 
 @inner
@@ -154,7 +149,7 @@ def _joint_softmax(scratch, index, h, g, here, offsets):
     """The plain softmax of (h, g): 2^(s − max) in the last row of eA, 1/Z as coefficients."""
     content, position, group = scratch.content, scratch.position, scratch.group
     exp_content, coefficient, slots = scratch.exp_content, scratch.coefficient, scratch.slots
-    elements = coefficient.shape[0]
+    outputs, elements = index.shape[:2]
     most = load(content, (g, 0, 0)) + load(position, (g, slots[h, 0]))
     most = most + load(group, (g, index[h, g, 0]))
     for m in range(elements):
@@ -171,4 +166,4 @@ def _joint_softmax(scratch, index, h, g, here, offsets):
             total = total + p
             store(exp_content, (elements, m, o), p)
     for m in range(elements):
-        store(coefficient, (m,), inverse(total, here))
+        store(coefficient, (outputs, g, m), inverse(total, here))

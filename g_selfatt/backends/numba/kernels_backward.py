@@ -40,7 +40,7 @@ from g_selfatt.backends.numba.contractions import (
     scatter_table,
 )
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys
-from g_selfatt.backends.numba.factors import compute_factors, normalize
+from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
 from g_selfatt.backends.numba.images import read, write
 from g_selfatt.backends.numba.lanes import (
     across,
@@ -72,11 +72,11 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
-    content, row = normalize(scratch, problem.index, h, g, here, offsets, least)
+    content, row, of = factors_of(scratch, problem.index, h, g, here, offsets, least)
     query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
     inner = zero
     for m in range(elements):
-        r = load(coefficient, (m,))
+        r = load(coefficient, (of, g, m))
         for o in range(offsets):
             p = load(exp_content, (content, m, o)) * load(exp_position, (row, o)) * r
             kept = p
@@ -219,6 +219,9 @@ def _compile(digest: int) -> Callable:
                         problem.threshold > 0,
                     )
                 else:
+                    if outputs > 1:
+                        here = load(problem.penalty, (position,))
+                        normalize(scratch, problem.index, here, offsets, least)
                     for h in range(outputs):
                         for g in range(elements):
                             inner = _share(

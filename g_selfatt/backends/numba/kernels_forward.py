@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from numba import uint16
 
 from g_selfatt.backends.numba.blocks import (
@@ -20,26 +21,29 @@ from g_selfatt.backends.numba.compiling import (
 )
 from g_selfatt.backends.numba.contractions import combine
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys
-from g_selfatt.backends.numba.factors import compute_factors, normalize
+from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
 from g_selfatt.backends.numba.images import write
 from g_selfatt.backends.numba.lanes import full, load, multiply_add, store
-from g_selfatt.backends.numba.masks import counters, halves, masked
+from g_selfatt.backends.numba.masks import counters, halves, load_halves, masked
 from g_selfatt.backends.numba.workspaces import room
 
 
 @inlined
-def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least):
-    """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
+def _sum_one_by_one(problem, scratch, weights, unit, h, position, offsets, least):
+    """W[h,m,o] = Σ_g mask·p[h,g; m,o], a (h, g) at a time.
+
+    Three loads and a store for each (h, g, m, o).
+    """
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
     keys, coefficient = scratch.weight_keys, scratch.coefficient
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
     threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
     for g in range(elements):
-        content, row = normalize(scratch, problem.index, h, g, here, offsets, least)
+        content, row, of = factors_of(scratch, problem.index, h, g, here, offsets, least)
         query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
         for m in range(elements):
-            r = load(coefficient, (m,))
+            r = load(coefficient, (of, g, m))
             for o in range(offsets):
                 p = load(exp_content, (content, m, o)) * load(exp_position, (row, o))
                 if problem.threshold > 0:
@@ -48,6 +52,66 @@ def _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, lea
                 if g > 0:
                     before = load(weights, (h, m, o))
                 store(weights, (h, m, o), multiply_add(p, r, before))
+
+
+@inlined
+def _sum_in_tiles(problem, scratch, weights, query_bits, unit, position, offsets):
+    """W[h,m,o] = Σ_g mask·p[h,g; m,o], two h and two m at a time.
+
+    Two loads for each (h, g, m, o), and half of one for the dropout; a store for each (h, m, o).
+    The offsets are outermost, so that what is touched for one stays in the first cache.
+    """
+    eA, eP, r = scratch.exp_content, scratch.exp_position, scratch.coefficient
+    keys = scratch.weight_keys
+    outputs, elements = problem.index.shape[:2]
+    here = load(problem.penalty, (position,))
+    zero = full(here, 0.0)
+    drops = problem.threshold > 0
+    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
+    if drops:
+        for h in range(outputs):
+            for g in range(elements):
+                row = (unit * outputs + h) * elements + g
+                store(query_bits, (h, g, 0), query_keys(here, problem.seed, row, position))
+    for o in range(offsets):
+        for h in range(0, outputs, 2):
+            for m in range(0, elements, 2):
+                w0, w1, w2, w3 = zero, zero, zero, zero
+                for g in range(elements):
+                    row = h * elements + g
+                    e0, e1 = load(eP, (row, o)), load(eP, (row + elements, o))
+                    a, b = load(eA, (g, m, o)), load(eA, (g, m + 1, o))
+                    p0, p1, p2, p3 = a * e0, b * e0, a * e1, b * e1
+                    if drops:
+                        q0 = load_halves(query_bits, (h, g, 0), here)
+                        q1 = load_halves(query_bits, (h + 1, g, 0), here)
+                        p0 = masked(p0, kept_mask(q0, keys, m, o, threshold))
+                        p1 = masked(p1, kept_mask(q0, keys, m + 1, o, threshold))
+                        p2 = masked(p2, kept_mask(q1, keys, m, o, threshold))
+                        p3 = masked(p3, kept_mask(q1, keys, m + 1, o, threshold))
+                    w0 = multiply_add(p0, load(r, (h, g, m)), w0)
+                    w1 = multiply_add(p1, load(r, (h, g, m + 1)), w1)
+                    w2 = multiply_add(p2, load(r, (h + 1, g, m)), w2)
+                    w3 = multiply_add(p3, load(r, (h + 1, g, m + 1)), w3)
+                store(weights, (h, m, o), w0)
+                store(weights, (h, m + 1, o), w1)
+                store(weights, (h + 1, m, o), w2)
+                store(weights, (h + 1, m + 1, o), w3)
+
+
+@inlined
+def _sum_over_queries(problem, scratch, weights, query_bits, unit, position, offsets, least):
+    """W[h,m,o] = Σ_g mask·p[h,g; m,o]: the sum over g comes before the values."""
+    outputs, elements = problem.index.shape[:2]
+    kept = False
+    if outputs > 1:
+        here = load(problem.penalty, (position,))
+        kept = normalize(scratch, problem.index, here, offsets, least)
+    if kept and outputs % 2 == 0 and elements % 2 == 0:
+        _sum_in_tiles(problem, scratch, weights, query_bits, unit, position, offsets)
+    else:
+        for h in range(outputs):
+            _sum_one_by_one(problem, scratch, weights, unit, h, position, offsets, least)
 
 
 def _compile(digest: int) -> Callable:
@@ -59,6 +123,7 @@ def _compile(digest: int) -> Callable:
         scratch = make_scratch(problem, workspace, lanes)
         most = scratch.content.shape[2]
         weights = room(workspace, (outputs, elements, most, lanes))  # W (h, m, o)
+        query_bits = np.empty((outputs, elements, lanes), np.uint16)  # of the dropout (h, g)
         mixed = room(workspace, (outputs, problem.channels, lanes))  # (h, c)
         padded = room(workspace, (problem.channels, outputs, problem.penalty.shape[0]))
         start, end = positions_of(problem, first_block, last_block)
@@ -67,8 +132,9 @@ def _compile(digest: int) -> Callable:
             for block in range(first_block, last_block):
                 position, offsets, rows = look_around(problem, scratch, block)
                 compute_factors(problem, scratch, position, offsets, rows)
-                for h in range(outputs):
-                    _sum_over_queries(problem, scratch, weights, unit, h, position, offsets, least)
+                _sum_over_queries(
+                    problem, scratch, weights, query_bits, unit, position, offsets, least
+                )
                 combine(mixed, weights, scratch.values, scratch.positions, offsets)
                 paste_block(padded, mixed, position)
             write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)

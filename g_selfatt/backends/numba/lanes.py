@@ -106,9 +106,10 @@ def store_to(builder: ir.IRBuilder, value: ir.Value, lanes: Lanes, pointer: ir.V
     builder.store(value, pointer, align=lanes.element.bitwidth // 8)
 
 
-def _address(
+def address_of(
     context: Any, builder: ir.IRBuilder, sig: Any, array: ir.Value, index: ir.Value
 ) -> ir.Value:
+    """Where ``array[index]`` lies, the first two arguments of a signature."""
     array_type, index_type = sig.args[:2]
     parts = [
         context.cast(builder, part, of, types.intp)
@@ -122,7 +123,7 @@ def load(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
     """A register from ``array[index]`` on."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        return load_from(builder, sig.return_type, _address(context, builder, sig, *args))
+        return load_from(builder, sig.return_type, address_of(context, builder, sig, *args))
 
     return lanes_of(array)(array, index), generate
 
@@ -132,7 +133,7 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> tuple[Any, Call
     """Write a register to ``array[index]`` and the elements that follow."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        pointer = _address(context, builder, sig, *args[:2])
+        pointer = address_of(context, builder, sig, *args[:2])
         store_to(builder, args[2], sig.args[2], pointer)
         return context.get_dummy_value()
 
@@ -144,7 +145,7 @@ def number(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
     """The one number ``array[index]``; what Numba makes of that expression tests for negatives."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        return builder.load(_address(context, builder, sig, *args))
+        return builder.load(address_of(context, builder, sig, *args))
 
     return array.dtype(array, index), generate
 
@@ -154,7 +155,7 @@ def spread(typingctx: Any, array: Any, index: Any) -> tuple[Any, Callable]:
     """The one number ``array[index]`` in every lane."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        return spread_from(builder, sig.return_type, _address(context, builder, sig, *args))
+        return spread_from(builder, sig.return_type, address_of(context, builder, sig, *args))
 
     return lanes_of(array)(array, index), generate
 

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from g_selfatt.backends.numba.lanes import Lanes, constant, splat
+from g_selfatt.backends.numba.lanes import Lanes, address_of, constant, load_from, splat
 
 
 @intrinsic
@@ -48,6 +48,17 @@ def halves(typingctx: Any, value: Any) -> tuple[Any, Callable]:
         return builder.bitcast(args[0], result.ir)
 
     return result(value), generate
+
+
+@intrinsic
+def load_halves(typingctx: Any, array: Any, index: Any, like: Any) -> tuple[Any, Callable]:
+    """As many 16-bit integers from ``array[index]`` on as ``like`` has lanes."""
+    result = Lanes(types.uint16, like.count)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        return load_from(builder, result, address_of(context, builder, sig, *args[:2]))
+
+    return result(array, index, like), generate
 
 
 @intrinsic

@@ -202,8 +202,8 @@ _ROOMY = bool(get_host_cpu_features().get("avx512f"))
 _one = _numbers(1)
 
 
-def _strip(rows: int, body: Callable) -> Callable:
-    width = 5 if _ROOMY else 4 // rows
+def _strip(rows: int, body: Callable, width: int) -> Callable:
+    width = width if _ROOMY else 4 // rows
     rows_from, columns_from = _numbers(rows), _numbers(width)
 
     @inlined
@@ -219,14 +219,15 @@ def _strip(rows: int, body: Callable) -> Callable:
     return strip
 
 
-def tiled(body: Callable) -> Callable:
+def tiled(body: Callable, width: int = 5) -> Callable:
     """The function (rows, columns, …) that runs ``body`` on tiles of a rows × columns matrix.
 
     Args:
         body: takes the tile's rows and columns as tuples of numbers, then the other arguments.
+        width: columns of a tile, where there are registers for it.
     """
     body = inlined(body)
-    four, two, one = (_strip(rows, body) for rows in (4, 2, 1))
+    four, two, one = (_strip(rows, body, width) for rows in (4, 2, 1))
 
     @inlined
     def tiles(rows, columns, *arguments):
