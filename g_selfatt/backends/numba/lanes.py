@@ -76,7 +76,8 @@ def address(
 ) -> ir.Value:
     """Where array[parts] of a C-contiguous array lies, without bounds or negative indices.
 
-    One part fewer than the array has dimensions counts registers: the last dimension is one.
+    Fewer parts than the array has dimensions count registers, of which the last dimension is one; a
+    single part counts them through all of the array.
     """
     struct = context.make_array(array_type)(context, builder, array)
     shape = unpack_tuple(builder, struct.shape)
@@ -84,7 +85,7 @@ def address(
     flat = word(0)
     for axis, part in enumerate(parts):
         flat = builder.add(builder.mul(flat, shape[axis]), part)
-    if len(parts) == array_type.ndim - 1:
+    if len(parts) < array_type.ndim:
         flat = builder.mul(flat, word(lanes_of(array_type).count))
     return builder.gep(struct.data, [flat])
 

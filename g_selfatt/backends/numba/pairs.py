@@ -140,47 +140,55 @@ def sums(problem, scratch, pairs, d_weights, d_group, unit, position, offsets, l
 @inner
 def gradients(scratch, pairs, weights, d_weights, d_content, d_position, offsets, drops):
     """The second pass: W, dA and dP."""
-    eA, eP = scratch.exp_content, scratch.exp_position
-    coefficient, inner, kept = pairs.coefficient, pairs.inner, pairs.kept
-    outputs, elements = coefficient.shape[:2]
-    zero = full(load(inner, (0, 0)), 0.0)
+    outputs, elements = pairs.coefficient.shape[:2]
+    # Registers by their number in the array, so that arrays share steps and addresses.
+    most = weights.shape[2]
+    eA, eP, coefficient = scratch.exp_content, scratch.exp_position, pairs.coefficient
+    W, dW, dA, dP = weights, d_weights, d_content, d_position
+    inner, kept = pairs.inner, pairs.kept
+    of_g = elements * most
+    zero = full(load(inner, (0,)), 0.0)
     for o in range(offsets):
         for h in range(0, outputs, 2):
             for g in range(0, elements, 2):
                 row = h * elements + g
-                e0, e1 = load(eP, (row, o)), load(eP, (row + 1, o))
-                e2, e3 = load(eP, (row + elements, o)), load(eP, (row + elements + 1, o))
-                d0, d1 = load(inner, (h, g)), load(inner, (h, g + 1))
-                d2, d3 = load(inner, (h + 1, g)), load(inner, (h + 1, g + 1))
+                e0, e1 = load(eP, (row * most + o,)), load(eP, ((row + 1) * most + o,))
+                e2 = load(eP, ((row + elements) * most + o,))
+                e3 = load(eP, ((row + elements + 1) * most + o,))
+                d0, d1 = load(inner, (row,)), load(inner, (row + 1,))
+                d2, d3 = load(inner, (row + elements,)), load(inner, (row + elements + 1,))
                 t0, t1, t2, t3 = zero, zero, zero, zero
+                at_g, at_h = g * of_g + o, h * of_g + o
+                r = row * elements
                 for m in range(elements):
-                    a, b = load(eA, (g, m, o)), load(eA, (g + 1, m, o))
-                    p0 = a * e0 * load(coefficient, (h, g, m))
-                    p1 = b * e1 * load(coefficient, (h, g + 1, m))
-                    p2 = a * e2 * load(coefficient, (h + 1, g, m))
-                    p3 = b * e3 * load(coefficient, (h + 1, g + 1, m))
+                    k = m * most
+                    a, b = load(eA, (at_g + k,)), load(eA, (at_g + of_g + k,))
+                    p0 = a * e0 * load(coefficient, (r + m,))
+                    p1 = b * e1 * load(coefficient, (r + elements + m,))
+                    p2 = a * e2 * load(coefficient, (r + elements * elements + m,))
+                    p3 = b * e3 * load(coefficient, (r + elements * (elements + 1) + m,))
                     s0, s1, s2, s3 = p0 * d0, p1 * d1, p2 * d2, p3 * d3
                     if drops:
                         p0 = masked(p0, kept[h, g, m, o])
                         p1 = masked(p1, kept[h, g + 1, m, o])
                         p2 = masked(p2, kept[h + 1, g, m, o])
                         p3 = masked(p3, kept[h + 1, g + 1, m, o])
-                    w, v = load(d_weights, (h, m, o)), load(d_weights, (h + 1, m, o))
+                    w, v = load(dW, (at_h + k,)), load(dW, (at_h + of_g + k,))
                     s0, s1 = multiply_add(p0, w, s0), multiply_add(p1, w, s1)
                     s2, s3 = multiply_add(p2, v, s2), multiply_add(p3, v, s3)
                     t0, t1, t2, t3 = t0 + s0, t1 + s1, t2 + s2, t3 + s3
                     w, v, a, b = p0 + p1, p2 + p3, s0 + s2, s1 + s3
                     if g > 0:
-                        w = w + load(weights, (h, m, o))
-                        v = v + load(weights, (h + 1, m, o))
+                        w = w + load(W, (at_h + k,))
+                        v = v + load(W, (at_h + of_g + k,))
                     if h > 0:
-                        a = a + load(d_content, (g, m, o))
-                        b = b + load(d_content, (g + 1, m, o))
-                    store(weights, (h, m, o), w)
-                    store(weights, (h + 1, m, o), v)
-                    store(d_content, (g, m, o), a)
-                    store(d_content, (g + 1, m, o), b)
-                store(d_position, (h, g, o), t0)
-                store(d_position, (h, g + 1, o), t1)
-                store(d_position, (h + 1, g, o), t2)
-                store(d_position, (h + 1, g + 1, o), t3)
+                        a = a + load(dA, (at_g + k,))
+                        b = b + load(dA, (at_g + of_g + k,))
+                    store(W, (at_h + k,), w)
+                    store(W, (at_h + of_g + k,), v)
+                    store(dA, (at_g + k,), a)
+                    store(dA, (at_g + of_g + k,), b)
+                store(dP, (row * most + o,), t0)
+                store(dP, ((row + 1) * most + o,), t1)
+                store(dP, ((row + elements) * most + o,), t2)
+                store(dP, ((row + elements + 1) * most + o,), t3)
