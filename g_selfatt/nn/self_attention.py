@@ -13,18 +13,18 @@ from g_selfatt.functional.tracing import is_traced
 from g_selfatt.groups import Group, get
 from g_selfatt.groups.tables import cached_table
 from g_selfatt.nn.checks import check_axes, check_choice, check_rates, whole_numbers
-from g_selfatt.nn.elementary import Conv1x1, Conv2d1x1, Conv3d1x1
+from g_selfatt.nn.elementary import Conv1x1
 from g_selfatt.nn.neighbourhood import WholeImage, Window
 from g_selfatt.nn.one_node import one_node
 from g_selfatt.nn.positional_encoding import (
     PositionMLP,
     as_made,
-    called_plainly,
     check_table_encoding,
     encode_by_mlp,
     encode_by_table,
     weights_of,
 )
+from g_selfatt.nn.projections import are_plain, project
 from g_selfatt.nn.table_cache import TableCache
 
 POSITIONAL_ENCODINGS = ("mlp", "table")
@@ -179,9 +179,7 @@ class SelfAttention(nn.Module):
         self, x: Tensor, encodings: tuple[Tensor, Tensor | None, Tensor | None]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The output, and the queries and keys that it came from."""
-        query, key, value = (
-            self._split_heads(project(x)) for project in (self.query, self.key, self.value)
-        )
+        query, key, value = map(self._split_heads, project((self.query, self.key, self.value), x))
         output = self_attention(
             query,
             key,
@@ -200,12 +198,8 @@ class SelfAttention(nn.Module):
         # A reentrant checkpoint takes the images again with gradients, and needs the same masks.
         if self.training and self.attention_dropout_rate > 0:
             return True
-        # Hooks, and what else may be in place of the projections, are to see the whole batch.
-        projections = (self.query, self.key, self.value, self.wout)
-        return not all(
-            type(project) in (Conv2d1x1, Conv3d1x1) and called_plainly(project)
-            for project in projections
-        )
+        # What else may be in place of the projections is to see the whole batch.
+        return not are_plain((self.query, self.key, self.value, self.wout))
 
     def _together(self, x: Tensor) -> int:
         """How many images to take at once on a CPU without gradients, where nothing is kept.

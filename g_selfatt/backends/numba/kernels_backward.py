@@ -39,6 +39,7 @@ from g_selfatt.backends.numba.contractions import (
     scatter,
     scatter_table,
 )
+from g_selfatt.backends.numba.denormals import flush_denormals, restore
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys
 from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
 from g_selfatt.backends.numba.images import read, write
@@ -170,6 +171,7 @@ def _compile(digest: int) -> Callable:
         least,
     ):
         """Write the gradients of some units, as far as these blocks (this part) contribute."""
+        control = flush_denormals()
         outputs, elements = problem.index.shape[:2]
         channels, length = problem.channels, problem.penalty.shape[0]
         scratch = make_scratch(problem, workspace, lanes)
@@ -264,6 +266,7 @@ def _compile(digest: int) -> Callable:
                 factor = tables.dtype.type(LN_2)
                 _sum_lanes(d_table[part, unit], tables, factor)
                 _sum_lanes(d_embedding[part, unit], embeddings, factor)
+        restore(control)
         return digest
 
     return compile_kernel(backward)

@@ -20,6 +20,7 @@ from g_selfatt.backends.numba.compiling import (
     sources_digest,
 )
 from g_selfatt.backends.numba.contractions import combine
+from g_selfatt.backends.numba.denormals import flush_denormals, restore
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys
 from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
 from g_selfatt.backends.numba.images import write
@@ -119,6 +120,7 @@ def _compile(digest: int) -> Callable:
         problem, workspace, out, kept, first_unit, last_unit, first_block, last_block, lanes, least
     ):
         """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks."""
+        control = flush_denormals()
         outputs, elements = problem.index.shape[:2]
         scratch = make_scratch(problem, workspace, lanes)
         most = scratch.content.shape[2]
@@ -138,6 +140,7 @@ def _compile(digest: int) -> Callable:
                 combine(mixed, weights, scratch.values, scratch.positions, offsets)
                 paste_block(padded, mixed, position)
             write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
+        restore(control)
         return digest
 
     return compile_kernel(forward)

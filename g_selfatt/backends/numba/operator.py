@@ -146,12 +146,12 @@ class Call:
             threshold,
         )
 
-    def _empty_image(self, parts: int, elements: int) -> Tensor:
-        """``(parts, B, heads, c, elements, H, W)``."""
+    def _empty_images(self, count: int, parts: int, elements: int) -> tuple[Tensor, ...]:
+        """Several ``(parts, B, heads, c, elements, H, W)``, side by side in each sample."""
         batch, heads, channels, _, *size = self.shape
         inside = (channels, heads) if self.heads_inside else (heads, channels)
-        image = self._empty(parts, batch, *inside, elements, *size)
-        return image.transpose(2, 3) if self.heads_inside else image
+        images = self._empty(parts, batch, count, *inside, elements, *size)
+        return (images.transpose(3, 4) if self.heads_inside else images).unbind(2)
 
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype, device="cpu")
@@ -163,7 +163,7 @@ class Call:
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """``(B, heads, c, |H|, H, W)``."""
         problem = self._problem(query, key, value)
-        out = self._empty_image(1, self.table_shape[0])
+        (out,) = self._empty_images(1, 1, self.table_shape[0])
         image, least = view(out), LEAST_NORMALIZER[self.dtype]
 
         def work(task: tuple[int, int, int, int, int]) -> None:
@@ -191,8 +191,9 @@ class Call:
         tasks = share_out(units, len(self.geometry.blocks))
         parts = tasks[-1][4] + 1
         wants_scores = wanted[0] or wanted[1] or wanted[3] or wanted[4]
-        d_query = self._empty_image(1, elements)
-        d_key, d_value = (self._empty_image(parts, elements) for _ in range(2))
+        # Side by side, so that projections by one product get them without a copy; the query's has
+        # one part, and pages that nobody writes to take no memory.
+        d_query, d_key, d_value = self._empty_images(3, parts, elements)
         depth = problem.table.shape[1]
         d_table = self._empty(parts, units, *problem.rows.shape, depth)
         d_embedding = self._empty(parts, units, *problem.embedding.shape)
