@@ -21,21 +21,25 @@ Task = TypeVar("Task")
 
 
 def share_out(units: int, blocks: int) -> list[tuple[int, int, int, int, int]]:
-    """Tasks (first unit, last + 1, first block, last + 1, part) of about equal work.
+    """Tasks (first unit, last + 1, first block, last + 1, part), larger ones first.
 
+    Each task is a share of the units that are left, so that threads end together, and not less than
+    an eighth of a thread's, since to begin one takes as long as a unit of a small map.
     Blocks are divided only where there are too few units for the threads; the parts of a unit have
     gradients of their own, which are summed afterwards in the order of the parts.
     """
     threads = torch.get_num_threads()
-    parts = max(1, min(-(-2 * threads // units), blocks)) if threads > 1 else 1
-    chunks = min(units, 4 * threads) if threads > 1 else 1
-    unit_edges = [units * i // chunks for i in range(chunks + 1)]
+    if threads == 1:
+        return [(0, units, 0, blocks, 0)]
+    parts = max(1, min(-(-2 * threads // units), blocks))
     block_edges = [blocks * i // parts for i in range(parts + 1)]
-    return [
-        (unit_edges[i], unit_edges[i + 1], block_edges[j], block_edges[j + 1], j)
-        for i in range(chunks)
-        for j in range(parts)
-    ]
+    least = -(-units // (8 * threads))
+    tasks, first = [], 0
+    while first < units:
+        last = min(first + max((units - first) // (2 * threads), least), units)
+        tasks += [(first, last, block_edges[j], block_edges[j + 1], j) for j in range(parts)]
+        first = last
+    return tasks
 
 
 def run_all(work: Callable[[Task], None], tasks: Sequence[Task]) -> None:
