@@ -12,6 +12,8 @@ from g_selfatt.functional.tracing import is_traced, is_transformed
 from g_selfatt.nn.elementary import LARGEST_PRODUCT, Conv2d1x1, Conv3d1x1
 from g_selfatt.nn.positional_encoding import called_plainly
 
+LARGEST_TOGETHER = 2**23  # bytes of all outputs; larger ones leave the cache, and take no less time
+
 
 def are_plain(projections: Sequence[nn.Module]) -> bool:
     """Whether 1×1 convolutions are those of `Conv1x1`, with nothing around them.
@@ -27,8 +29,8 @@ def are_plain(projections: Sequence[nn.Module]) -> bool:
 def project(projections: Sequence[Any], x: Tensor) -> tuple[Tensor, ...]:
     """What the 1×1 convolutions make of x, each ``(B, out_channels, …)``.
 
-    On a CPU, convolutions of as many outputs are one product where each is a small one: a fifth to
-    a third less time for forward and backward in rotMNIST's networks.
+    On a CPU, those of small maps are one product: a fifth to a third less time for forward and
+    backward in rotMNIST's networks at small batches, where a call takes as long as its product.
 
     Args:
         projections: `Conv1x1` with biases, all of one shape, or modules in their place.
@@ -37,7 +39,12 @@ def project(projections: Sequence[Any], x: Tensor) -> tuple[Tensor, ...]:
     if not x.is_cpu or is_traced(x) or is_transformed(x) or not are_plain(projections):
         return tuple(project(x) for project in projections)
     weights = [project.weight for project in projections]
-    if weights[0].numel() > LARGEST_PRODUCT or x.shape[1:2] != weights[0].shape[1:2]:
+    together_bytes = len(weights) * len(weights[0]) * x[:, :1].numel() * x.itemsize
+    if (
+        together_bytes > LARGEST_TOGETHER
+        or weights[0].numel() > LARGEST_PRODUCT
+        or x.shape[1:2] != weights[0].shape[1:2]
+    ):
         return tuple(project(x) for project in projections)
     weight = torch.cat(weights).flatten(1).expand(len(x), -1, -1)
     bias = torch.cat([project.bias for project in projections])
