@@ -61,6 +61,7 @@ class _Parts(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, together: Tensor, count: int) -> tuple[Tensor, ...]:
+        """``(B, count·C, pixels)`` → ``(B, C, pixels)``, views, as many as count."""
         return together.chunk(count, dim=1)
 
     @staticmethod
