@@ -169,9 +169,10 @@ def test_grad_checkpointing_under_torch_func():
 
 def test_grad_checkpointing_under_the_compiler():
     layer = nn.GroupLocalSelfAttention("mz2", 2, 3, 2, 1, 3)
-    block = nn.TransformerBlock(2, 2, layer, "BatchNorm", "Swish", 0, 0.0)
+    # In float64: gradients of biases that change nothing are rounding errors.
+    block = nn.TransformerBlock(2, 2, layer, "BatchNorm", "Swish", 0, 0.0).double()
     nn.set_grad_checkpointing(block)
-    twin, x = copy.deepcopy(block), torch.randn(2, 2, 2, 5, 6)
+    twin, x = copy.deepcopy(block), torch.randn(2, 2, 2, 5, 6).double()
     compiled = torch.compile(twin, fullgraph=True, backend="aot_eager")
     for one in (block, compiled):
         one(x).square().sum().backward()
