@@ -66,6 +66,7 @@ class _Parts(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """The gradients ``(B, C, pixels)`` → one ``(B, count·C, pixels)``."""
         first = gradients[0]
         batch, channels, pixels = first.shape
         together = (batch, len(gradients) * channels, pixels)

@@ -12,7 +12,7 @@ half its size for float32.
 
 from __future__ import annotations
 
-from numba import njit, uint32, uint64
+from numba import njit, uint16, uint32, uint64
 
 from g_selfatt.backends.numba.compiling import inlined, inner
 from g_selfatt.backends.numba.lanes import full, number
@@ -49,6 +49,12 @@ def query_keys(like, seed, row, position):
     bits = (bits ^ shift_right(bits, 16)) * full(bits, uint32(0x21F0AAAD))
     bits = (bits ^ shift_right(bits, 15)) * full(bits, uint32(0xD35A2D97))
     return halves(bits ^ shift_right(bits, 15) ^ full(bits, uint32(key >> uint64(32))))
+
+
+@inlined
+def threshold_of(problem, like):
+    """The threshold of `kept_mask` for registers like this."""
+    return full(halves(counters(like, 0)), uint16(problem.threshold))
 
 
 @inlined

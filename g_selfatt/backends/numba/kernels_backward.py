@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from numba import uint16
-
 from g_selfatt.backends.numba.blocks import (
     LN_2,
     copy_block,
@@ -40,7 +38,7 @@ from g_selfatt.backends.numba.contractions import (
     scatter_table,
 )
 from g_selfatt.backends.numba.denormals import flush_denormals, restore
-from g_selfatt.backends.numba.dropout import kept_mask, query_keys
+from g_selfatt.backends.numba.dropout import kept_mask, query_keys, threshold_of
 from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
 from g_selfatt.backends.numba.images import read, write
 from g_selfatt.backends.numba.lanes import (
@@ -51,7 +49,7 @@ from g_selfatt.backends.numba.lanes import (
     spread,
     store,
 )
-from g_selfatt.backends.numba.masks import counters, halves, masked
+from g_selfatt.backends.numba.masks import masked
 from g_selfatt.backends.numba.pairs import gradients, make_pairs, sums
 from g_selfatt.backends.numba.workspaces import room, zeros
 
@@ -72,7 +70,7 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
-    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
+    threshold = threshold_of(problem, here)
     content, row, of = factors_of(scratch, problem.index, h, g, here, offsets, least)
     query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
     inner = zero

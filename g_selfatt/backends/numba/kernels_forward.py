@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import uint16
 
 from g_selfatt.backends.numba.blocks import (
     look_around,
@@ -21,11 +20,11 @@ from g_selfatt.backends.numba.compiling import (
 )
 from g_selfatt.backends.numba.contractions import combine
 from g_selfatt.backends.numba.denormals import flush_denormals, restore
-from g_selfatt.backends.numba.dropout import kept_mask, query_keys
+from g_selfatt.backends.numba.dropout import kept_mask, query_keys, threshold_of
 from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
 from g_selfatt.backends.numba.images import write
 from g_selfatt.backends.numba.lanes import full, load, multiply_add, store
-from g_selfatt.backends.numba.masks import counters, halves, load_halves, masked
+from g_selfatt.backends.numba.masks import load_halves, masked
 from g_selfatt.backends.numba.workspaces import room
 
 
@@ -39,7 +38,7 @@ def _sum_one_by_one(problem, scratch, weights, unit, h, position, offsets, least
     keys, coefficient = scratch.weight_keys, scratch.coefficient
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
-    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
+    threshold = threshold_of(problem, here)
     for g in range(elements):
         content, row, of = factors_of(scratch, problem.index, h, g, here, offsets, least)
         query_key = query_keys(here, problem.seed, (unit * outputs + h) * elements + g, position)
@@ -68,7 +67,7 @@ def _sum_in_tiles(problem, scratch, weights, query_bits, unit, position, offsets
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     drops = problem.threshold > 0
-    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
+    threshold = threshold_of(problem, here)
     if drops:
         for h in range(outputs):
             for g in range(elements):

@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, uint16
+from numba import njit
 
 from g_selfatt.backends.numba.compiling import inlined, inner
-from g_selfatt.backends.numba.dropout import kept_mask, query_keys
+from g_selfatt.backends.numba.dropout import kept_mask, query_keys, threshold_of
 from g_selfatt.backends.numba.lanes import (
     any_below,
     full,
@@ -31,7 +31,7 @@ from g_selfatt.backends.numba.lanes import (
     multiply_add,
     store,
 )
-from g_selfatt.backends.numba.masks import counters, halves, masked
+from g_selfatt.backends.numba.masks import masked
 from g_selfatt.backends.numba.workspaces import room
 
 
@@ -65,7 +65,7 @@ def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offs
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
     drops = problem.threshold > 0
-    threshold = full(halves(counters(here, 0)), uint16(problem.threshold))
+    threshold = threshold_of(problem, here)
     row = (unit * outputs + h) * elements + g
     q0 = query_keys(here, problem.seed, row, position)
     q1 = query_keys(here, problem.seed, row + 1, position)
