@@ -40,6 +40,7 @@ from g_selfatt.backends.numba.contractions import (
 from g_selfatt.backends.numba.denormals import flush_denormals, restore
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys, threshold_of
 from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
+from g_selfatt.backends.numba.gradient_room import make_gradient_room
 from g_selfatt.backends.numba.images import read, write
 from g_selfatt.backends.numba.lanes import (
     across,
@@ -50,8 +51,7 @@ from g_selfatt.backends.numba.lanes import (
     store,
 )
 from g_selfatt.backends.numba.masks import masked
-from g_selfatt.backends.numba.pairs import gradients, make_pairs, sums
-from g_selfatt.backends.numba.workspaces import room, zeros
+from g_selfatt.backends.numba.pairs import first_pass, make_pairs, second_pass
 
 
 @inner
@@ -59,14 +59,15 @@ def _sum_lanes(target, lanes, factor):
     """factor · the sum over the last axis."""
     flat, rows = target.reshape(-1), lanes.reshape(-1, lanes.shape[-1])
     for i in range(flat.size):
-        flat[i] = across(load(rows, (i,))) * factor
+        flat[i] = across(load(rows, (i,))) * target.dtype.type(factor)
 
 
 @inlined
-def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, offsets, least):
-    """p and p·mask·dW of one (h, g) into ``share``, mask·p added to W; returns D."""
+def _share(problem, scratch, room, unit, h, g, position, offsets, least):
+    """p and p·mask·dW of one (h, g), and mask·p added to W; returns D."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
     keys, coefficient = scratch.weight_keys, scratch.coefficient
+    share, weights, d_weights = room.share, room.weights, room.d_weights
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
@@ -93,8 +94,9 @@ def _share(problem, scratch, share, weights, d_weights, unit, h, g, position, of
 
 
 @inlined
-def _score_gradients(share, inner, d_content, d_position, d_group, h, g, offsets):
+def _score_gradients(room, inner, h, g, offsets):
     """ds = p·mask·dW − p·D of one (h, g), summed into dA, dP and dR."""
+    share, d_content, d_position = room.share, room.d_content, room.d_position
     zero = full(inner, 0.0)
     for m in range(share.shape[1]):
         total = zero
@@ -108,7 +110,20 @@ def _score_gradients(share, inner, d_content, d_position, d_group, h, g, offsets
                 of_position = ds + load(d_position, (h, g, o))
             store(d_content, (g, m, o), of_content)
             store(d_position, (h, g, o), of_position)
-        store(d_group, (h, g, m), total)
+        store(room.d_group, (h, g, m), total)
+
+
+@inlined
+def _one_by_one(problem, scratch, room, gradients, unit, position, offsets, least):
+    """W, dA, dP and dR, one (h, g) at a time."""
+    outputs, elements = problem.index.shape[:2]
+    if outputs > 1:
+        normalize(scratch, problem.index, load(problem.penalty, (position,)), offsets, least)
+    for h in range(outputs):
+        for g in range(elements):
+            inner = _share(problem, scratch, room, unit, h, g, position, offsets, least)
+            if gradients.wants_scores:
+                _score_gradients(room, inner, h, g, offsets)
 
 
 @inner
@@ -124,9 +139,11 @@ def _sum_by_row(d_rows, d_position, slots, offsets, rows):
 
 
 @inlined
-def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, index):
+def _embedding_gradients(problem, scratch, room):
     """dq[g] += Σ_t dU[g,t]·E[t] and dE[t] += Σ_g dU[g,t]·q[g], dU[g,t] = Σ_{h,m: φ = t} dR."""
+    embedding, index = problem.embedding, problem.index
     query, by_row = scratch.query, scratch.by_row
+    d_vector, d_embedding, d_group = room.d_vector, room.embeddings, room.d_group
     zero = full(load(query, (0, 0)), 0.0)
     depth = embedding.shape[1]
     skipped = query.shape[1] - depth
@@ -145,125 +162,80 @@ def _embedding_gradients(d_vector, d_embedding, d_group, scratch, embedding, ind
                 store(d_embedding, (t, c), multiply_add(u, load(query, (g, skipped + c)), e))
 
 
+@inlined
+def _differentiate_block(problem, scratch, room, pairs, gradients, unit, block, least):
+    """Add what one block contributes to the gradients of its unit."""
+    position, offsets, rows = look_around(problem, scratch, block)
+    positions, seen = scratch.positions, scratch.seen
+    rectangle = seen[2] - seen[1], seen[4] - seen[3]  # of the window, in sight
+    compute_factors(problem, scratch, position, offsets, rows)
+    copy_block(room.d_mixed, room.d_outs, position)
+    correlate(room.d_weights, room.d_mixed, scratch.values, room.blank, positions, offsets)
+    outputs, elements = problem.index.shape[:2]
+    paired = outputs % 2 == 0 and elements % 2 == 0
+    if paired and first_pass(problem, scratch, pairs, room, unit, position, offsets, least):
+        second_pass(scratch, pairs, room, offsets, problem.threshold > 0)
+    else:
+        _one_by_one(problem, scratch, room, gradients, unit, position, offsets, least)
+    if gradients.wants_value:
+        scatter(room.d_values, room.weights, room.d_mixed, positions, *rectangle)
+    if gradients.wants_key:
+        scatter(room.d_keys, room.d_content, scratch.query, positions, *rectangle)
+    if gradients.wants_scores:
+        combine(room.d_vector, room.d_content, scratch.keys, positions, offsets)
+        _sum_by_row(room.d_rows, room.d_position, scratch.slots, offsets, rows)
+        combine_table(room.d_vector, room.d_rows, problem.table, scratch.rows, rows)
+        scatter_table(room.tables, room.d_position, scratch.query, scratch.ids, offsets)
+        _embedding_gradients(problem, scratch, room)
+        paste_block(room.d_queries, room.d_vector, position)
+
+
+@inlined
+def _write(problem, room, gradients, unit, part, start, end):
+    """Write the gradients of a unit, as far as these positions and this part contribute."""
+    layout, length = problem.layout, problem.penalty.shape[0]
+    if gradients.wants_query:
+        write(gradients.d_query, room.d_queries, unit, 0, layout, start, end, problem.scale)
+    if gradients.wants_key:
+        write(gradients.d_key, room.d_keys, unit, part, layout, 0, length, LN_2)
+    if gradients.wants_value:
+        write(gradients.d_value, room.d_values, unit, part, layout, 0, length, 1.0)
+    if gradients.wants_scores:
+        _sum_lanes(gradients.d_table[part, unit], room.tables, LN_2)
+        _sum_lanes(gradients.d_embedding[part, unit], room.embeddings, LN_2)
+
+
+@inner
+def _differentiate(problem, scratch, room, pairs, gradients, kept, task, least):
+    first_unit, last_unit, first_block, last_block, part = task
+    start, end = positions_of(problem, first_block, last_block)
+    for unit in range(first_unit, last_unit):
+        read_unit(problem, scratch, unit)
+        read(room.d_outs, gradients.d_out, unit, problem.layout, 1 / kept)
+        room.d_keys[:], room.d_values[:], room.embeddings[:], room.tables[:] = 0, 0, 0, 0
+        for block in range(first_block, last_block):
+            _differentiate_block(problem, scratch, room, pairs, gradients, unit, block, least)
+        _write(problem, room, gradients, unit, part, start, end)
+
+
 def _compile(digest: int) -> Callable:
-    def backward(
-        problem,
-        workspace,
-        d_out,  # (1, B, heads, c, |H|, H, W), an `Image` as the three that follow
-        kept,  # the share of the weights that dropout keeps
-        d_query,  # (1, B, heads, c, |G|, H, W)
-        d_key,  # (parts, B, heads, c, |G|, H, W)
-        d_value,  # (parts, B, heads, c, |G|, H, W)
-        d_table,  # (parts, units, |H|, K, d)
-        d_embedding,  # (parts, units, |H|, e)
-        wants_scores,  # whether any gradient but the value's is wanted
-        wants_query,
-        wants_key,
-        wants_value,
-        first_unit,
-        last_unit,
-        first_block,
-        last_block,
-        part,
-        lanes,
-        least,
-    ):
-        """Write the gradients of some units, as far as these blocks (this part) contribute."""
+    def backward(problem, workspace, gradients, kept, task, lanes, least):
+        """Write the gradients of some units, as far as some blocks contribute.
+
+        Args:
+            workspace: `Workspace`.
+            gradients: `Gradients`.
+            kept: the share of the weights that dropout keeps.
+            task: first and last + 1 unit, first and last + 1 block, and part.
+            lanes: numbers in a register.
+            least: the normalizer below which factors have lost digits.
+        """
         control = flush_denormals()
-        outputs, elements = problem.index.shape[:2]
-        channels, length = problem.channels, problem.penalty.shape[0]
         scratch = make_scratch(problem, workspace, lanes)
         most = scratch.content.shape[2]
-        blank = zeros(workspace, (length,))
-        d_outs = zeros(workspace, (channels, outputs, length))
-        d_queries = room(workspace, (channels, elements, length))
-        d_keys = room(workspace, (channels, elements, length))
-        d_values = room(workspace, (channels, elements, length))
-        embeddings = room(workspace, (*problem.embedding.shape, lanes))  # dE (t, e)
-        depth = problem.table.shape[1]
-        tables = room(workspace, (*problem.rows.shape, depth, lanes))  # dT (h, o, c)
-        d_mixed = room(workspace, (outputs, channels, lanes))  # dO (h, c)
-        d_weights = room(workspace, (outputs, elements, most, lanes))  # dW (h, m, o)
-        weights = room(workspace, (outputs, elements, most, lanes))  # W (h, m, o)
-        d_content = room(workspace, (elements, elements, most, lanes))  # dA (g, m, o)
-        d_position = room(workspace, (outputs, elements, most, lanes))  # dP (h, g, o)
-        d_rows = room(workspace, (elements, problem.table.shape[0], lanes))  # dP by row (g, s)
-        d_group = room(workspace, (outputs, elements, elements, lanes))  # dR (h, g, m)
-        share = room(workspace, (2, elements, most, lanes))  # p and p·mask·dW of one (h, g)
-        d_vector = room(workspace, (elements, channels, lanes))  # dq (g, c)
-        paired = outputs % 2 == 0 and elements % 2 == 0
+        room = make_gradient_room(problem, workspace, most, lanes)
         pairs = make_pairs(problem, workspace, most, lanes)
-        start, end = positions_of(problem, first_block, last_block)
-        for unit in range(first_unit, last_unit):
-            read_unit(problem, scratch, unit)
-            read(d_outs, d_out, unit, problem.layout, 1 / kept)
-            d_keys[:], d_values[:], embeddings[:], tables[:] = 0, 0, 0, 0
-            for block in range(first_block, last_block):
-                position, offsets, rows = look_around(problem, scratch, block)
-                positions, ids, seen = scratch.positions, scratch.ids, scratch.seen
-                rectangle = seen[2] - seen[1], seen[4] - seen[3]  # of the window, in sight
-                compute_factors(problem, scratch, position, offsets, rows)
-                copy_block(d_mixed, d_outs, position)
-                correlate(d_weights, d_mixed, scratch.values, blank, positions, offsets)
-                if paired and sums(
-                    problem, scratch, pairs, d_weights, d_group, unit, position, offsets, least
-                ):
-                    gradients(
-                        scratch,
-                        pairs,
-                        weights,
-                        d_weights,
-                        d_content,
-                        d_position,
-                        offsets,
-                        problem.threshold > 0,
-                    )
-                else:
-                    if outputs > 1:
-                        here = load(problem.penalty, (position,))
-                        normalize(scratch, problem.index, here, offsets, least)
-                    for h in range(outputs):
-                        for g in range(elements):
-                            inner = _share(
-                                problem,
-                                scratch,
-                                share,
-                                weights,
-                                d_weights,
-                                unit,
-                                h,
-                                g,
-                                position,
-                                offsets,
-                                least,
-                            )
-                            if wants_scores:
-                                _score_gradients(
-                                    share, inner, d_content, d_position, d_group, h, g, offsets
-                                )
-                if wants_value:
-                    scatter(d_values, weights, d_mixed, positions, *rectangle)
-                if wants_key:
-                    scatter(d_keys, d_content, scratch.query, positions, *rectangle)
-                if wants_scores:
-                    combine(d_vector, d_content, scratch.keys, positions, offsets)
-                    _sum_by_row(d_rows, d_position, scratch.slots, offsets, rows)
-                    combine_table(d_vector, d_rows, problem.table, scratch.rows, rows)
-                    scatter_table(tables, d_position, scratch.query, ids, offsets)
-                    _embedding_gradients(
-                        d_vector, embeddings, d_group, scratch, problem.embedding, problem.index
-                    )
-                    paste_block(d_queries, d_vector, position)
-            if wants_query:
-                write(d_query, d_queries, unit, 0, problem.layout, start, end, problem.scale)
-            if wants_key:
-                write(d_key, d_keys, unit, part, problem.layout, 0, length, LN_2)
-            if wants_value:
-                write(d_value, d_values, unit, part, problem.layout, 0, length, 1.0)
-            if wants_scores:
-                factor = tables.dtype.type(LN_2)
-                _sum_lanes(d_table[part, unit], tables, factor)
-                _sum_lanes(d_embedding[part, unit], embeddings, factor)
+        _differentiate(problem, scratch, room, pairs, gradients, kept, task, least)
         restore(control)
         return digest
 

@@ -16,6 +16,7 @@ from g_selfatt.backends.numba.blocks import (
 from g_selfatt.backends.numba.compiling import (
     compile_kernel,
     inlined,
+    inner,
     sources_digest,
 )
 from g_selfatt.backends.numba.contractions import combine
@@ -114,11 +115,32 @@ def _sum_over_queries(problem, scratch, weights, query_bits, unit, position, off
             _sum_one_by_one(problem, scratch, weights, unit, h, position, offsets, least)
 
 
+@inner
+def _attend(problem, scratch, weights, query_bits, mixed, padded, out, kept, task, least):
+    first_unit, last_unit, first_block, last_block, _ = task
+    start, end = positions_of(problem, first_block, last_block)
+    for unit in range(first_unit, last_unit):
+        read_unit(problem, scratch, unit)
+        for block in range(first_block, last_block):
+            position, offsets, rows = look_around(problem, scratch, block)
+            compute_factors(problem, scratch, position, offsets, rows)
+            _sum_over_queries(problem, scratch, weights, query_bits, unit, position, offsets, least)
+            combine(mixed, weights, scratch.values, scratch.positions, offsets)
+            paste_block(padded, mixed, position)
+        write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
+
+
 def _compile(digest: int) -> Callable:
-    def forward(
-        problem, workspace, out, kept, first_unit, last_unit, first_block, last_block, lanes, least
-    ):
-        """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks."""
+    def forward(problem, workspace, out, kept, task, lanes, least):
+        """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks.
+
+        Args:
+            workspace: `Workspace`.
+            kept: the share of the weights that dropout keeps.
+            task: first and last + 1 unit, first and last + 1 block, and part.
+            lanes: numbers in a register.
+            least: the normalizer below which factors have lost digits.
+        """
         control = flush_denormals()
         outputs, elements = problem.index.shape[:2]
         scratch = make_scratch(problem, workspace, lanes)
@@ -127,18 +149,7 @@ def _compile(digest: int) -> Callable:
         query_bits = np.empty((outputs, elements, lanes), np.uint16)  # of the dropout (h, g)
         mixed = room(workspace, (outputs, problem.channels, lanes))  # (h, c)
         padded = room(workspace, (problem.channels, outputs, problem.penalty.shape[0]))
-        start, end = positions_of(problem, first_block, last_block)
-        for unit in range(first_unit, last_unit):
-            read_unit(problem, scratch, unit)
-            for block in range(first_block, last_block):
-                position, offsets, rows = look_around(problem, scratch, block)
-                compute_factors(problem, scratch, position, offsets, rows)
-                _sum_over_queries(
-                    problem, scratch, weights, query_bits, unit, position, offsets, least
-                )
-                combine(mixed, weights, scratch.values, scratch.positions, offsets)
-                paste_block(padded, mixed, position)
-            write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
+        _attend(problem, scratch, weights, query_bits, mixed, padded, out, kept, task, least)
         restore(control)
         return digest
 

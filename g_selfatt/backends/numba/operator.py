@@ -18,6 +18,7 @@ from torch import Tensor
 
 from g_selfatt.backends.numba.blocks import Problem
 from g_selfatt.backends.numba.geometry import plan
+from g_selfatt.backends.numba.gradient_room import Gradients
 from g_selfatt.backends.numba.images import view
 from g_selfatt.backends.numba.kernels_backward import backward
 from g_selfatt.backends.numba.kernels_forward import forward
@@ -168,7 +169,7 @@ class Call:
 
         def work(task: tuple[int, int, int, int, int]) -> None:
             memory = workspace(NUMPY[self.dtype])
-            forward(problem, memory, image, self.kept, *task[:4], self.lanes, least)
+            forward(problem, memory, image, self.kept, task, self.lanes, least)
 
         run_all(work, share_out(self.units, len(self.geometry.blocks)))
         return out[0]
@@ -197,9 +198,8 @@ class Call:
         depth = problem.table.shape[1]
         d_table = self._empty(parts, units, *problem.rows.shape, depth)
         d_embedding = self._empty(parts, units, *problem.embedding.shape)
-        arguments = (
+        gradients = Gradients(
             view(d_out.to(self.dtype)),
-            self.kept,
             *(view(image) for image in (d_query, d_key, d_value)),
             d_table.numpy(),
             d_embedding.numpy(),
@@ -207,9 +207,11 @@ class Call:
             *wanted[:3],
         )
 
+        least = LEAST_NORMALIZER[self.dtype]
+
         def work(task: tuple[int, int, int, int, int]) -> None:
             memory = workspace(NUMPY[self.dtype])
-            backward(problem, memory, *arguments, *task, self.lanes, LEAST_NORMALIZER[self.dtype])
+            backward(problem, memory, gradients, self.kept, task, self.lanes, least)
 
         run_all(work, tasks)
 

@@ -4,14 +4,14 @@ Four (h, g) share registers of eA and dW, and dP and the sums over o stay in reg
 alone loads and stores W, dA and dP for every (m, o). Two passes, since the first ds needs D, a sum
 over all (m, o):
 
-    sums       z = Σ_o eP·eA     n = Σ_o mask·eP·eA·dW                         for each (h, g, m)
+    first      z = Σ_o eP·eA     n = Σ_o mask·eP·eA·dW                         for each (h, g, m)
                Z = Σ_m eU·z      D = Σ_m eU·n / Z      dR = eU/Z·(n − D·z)
-    gradients  p = eA·eP·eU/Z    ds = p·(mask·dW − D)  W = Σ_g mask·p    dA = Σ_h ds   dP = Σ_m ds
+    second     p = eA·eP·eU/Z    ds = p·(mask·dW − D)  W = Σ_g mask·p    dA = Σ_h ds   dP = Σ_m ds
 
-Registers for each (h, g, m, o): `sums` loads two for three operations and three of the dropout's
-hash, `gradients` loads three and stores one for seven. The masks of the first pass are kept for the
-second. There the offsets are outermost, so that what it touches for an offset stays in the first
-cache: 6 KB for p4.
+Registers for each (h, g, m, o): the first pass loads two for three operations and three of the
+dropout's hash, the second loads three and stores one for seven. The masks of the first pass are
+kept for the second. There the offsets are outermost, so that what it touches for an offset stays
+in the first cache: 6 KB for p4.
 """
 
 from __future__ import annotations
@@ -123,8 +123,9 @@ def _normalize(problem, scratch, pairs, d_group, pair, h, g, here, least):
 
 
 @inner
-def sums(problem, scratch, pairs, d_weights, d_group, unit, position, offsets, least):
-    """The first pass; returns whether all Z have kept their digits."""
+def first_pass(problem, scratch, pairs, room, unit, position, offsets, least):
+    """z, n, Z, D and dR; returns whether all Z have kept their digits."""
+    d_weights, d_group = room.d_weights, room.d_group
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
     for h in range(0, outputs, 2):
@@ -138,13 +139,13 @@ def sums(problem, scratch, pairs, d_weights, d_group, unit, position, offsets, l
 
 
 @inner
-def gradients(scratch, pairs, weights, d_weights, d_content, d_position, offsets, drops):
-    """The second pass: W, dA and dP."""
+def second_pass(scratch, pairs, room, offsets, drops):
+    """W, dA and dP."""
     outputs, elements = pairs.coefficient.shape[:2]
     # Registers by their number in the array, so that arrays share steps and addresses.
-    most = weights.shape[2]
+    most = room.weights.shape[2]
     eA, eP, coefficient = scratch.exp_content, scratch.exp_position, pairs.coefficient
-    W, dW, dA, dP = weights, d_weights, d_content, d_position
+    W, dW, dA, dP = room.weights, room.d_weights, room.d_content, room.d_position
     inner, kept = pairs.inner, pairs.kept
     of_g = elements * most
     zero = full(load(inner, (0,)), 0.0)
