@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from g_selfatt.backends.numba.compiling import inlined, inner
-from g_selfatt.backends.numba.lanes import BYTES, full, load, store
+from g_selfatt.backends.numba.lanes import BYTES, full, load, number, store
+from g_selfatt.backends.numba.masks import load_first, store_first
 
 
 class Image(NamedTuple):
@@ -36,65 +37,65 @@ def view(tensor: Tensor) -> Image:
 
 
 @inlined
-def _copy(to, start, source, at, count, factor):
-    """to[start…] = factor · source[at…], count numbers, in registers; the last two overlap."""
+def _copy(to, start, source, at, count, factors):
+    """to[start…] = factor · source[at…], count numbers, in registers."""
     lanes = BYTES // to.itemsize
-    if count < lanes:
-        # Slices, since an index that could be negative keeps LLVM from vectorizing.
-        short, piece = to[start : start + count], source[at : at + count]
-        for x in range(count):
-            short[x] = piece[x] * factor
-        return
-    factors = full(load(source, (at,)), factor)
-    for x in range(0, count - lanes, lanes):
+    x = 0
+    while x + lanes <= count:
         store(to, (start + x,), load(source, (at + x,)) * factors)
-    x = count - lanes
-    store(to, (start + x,), load(source, (at + x,)) * factors)
+        x += lanes
+    if x < count:
+        rest = count - x
+        store_first(to, (start + x,), rest, load_first(source, (at + x,), rest) * factors)
 
 
 @inner
 def read(padded, image, unit, layout, factor):
     """Fill the pixels of ``padded`` (c, elements, length) with factor · one unit of the image."""
     _, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
-    memory = image.memory
+    memory, flat = image.memory, padded.reshape(-1)
     height, width, stride, margin = layout
     first = (unit // image.heads) * of_sample + (unit % image.heads) * of_head
     factor = padded.dtype.type(factor)
-    for c in range(padded.shape[0]):
-        for e in range(padded.shape[1]):
-            line = padded[c, e]
-            for y in range(height):
-                at = first + c * of_channel + e * of_element + y * of_row
+    factors = full(load(flat, (0,)), factor)
+    channels, elements, length = padded.shape
+    for c in range(channels):
+        for e in range(elements):
+            start = (c * elements + e) * length + margin
+            at = first + c * of_channel + e * of_element
+            for _ in range(height):
                 if of_pixel == 1:
-                    _copy(line, margin + y * stride, memory, at, width, factor)
+                    _copy(flat, start, memory, at, width, factors)
                 else:
-                    to = line[margin + y * stride :]
                     for x in range(width):
-                        to[x] = memory[at + x * of_pixel] * factor
+                        flat[start + x] = number(memory, (at + x * of_pixel,)) * factor
+                start += stride
+                at += of_row
 
 
 @inner
 def write(image, padded, unit, part, layout, least, most, factor):
     """Write factor · the pixels of ``padded`` at positions [least, most) to one unit."""
     of_part, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
-    memory = image.memory
+    memory, flat = image.memory, padded.reshape(-1)
     height, width, stride, margin = layout
     first = part * of_part + (unit // image.heads) * of_sample + (unit % image.heads) * of_head
     factor = padded.dtype.type(factor)
-    for c in range(padded.shape[0]):
-        for e in range(padded.shape[1]):
-            line = padded[c, e]
+    factors = full(load(flat, (0,)), factor)
+    channels, elements, length = padded.shape
+    for c in range(channels):
+        for e in range(elements):
+            line = (c * elements + e) * length
+            at = first + c * of_channel + e * of_element
             for y in range(height):
-                at = first + c * of_channel + e * of_element + y * of_row
                 start = margin + y * stride
                 left = max(least - start, 0)
                 count = min(most - start, width) - left
                 if count <= 0:
                     continue
-                at += left * of_pixel
+                source, to = line + start + left, at + y * of_row + left * of_pixel
                 if of_pixel == 1:
-                    _copy(memory, at, line, start + left, count, factor)
+                    _copy(memory, to, flat, source, count, factors)
                 else:
-                    source = line[start + left :]
                     for x in range(count):
-                        memory[at + x * of_pixel] = source[x] * factor
+                        memory[to + x * of_pixel] = number(flat, (source + x,)) * factor

@@ -12,7 +12,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from g_selfatt.backends.numba.lanes import Lanes, address_of, constant, load_from, splat
+from g_selfatt.backends.numba.lanes import (
+    Lanes,
+    address_of,
+    constant,
+    lanes_of,
+    load_from,
+    splat,
+)
 
 
 @intrinsic
@@ -85,3 +92,49 @@ def masked(typingctx: Any, value: Any, kept: Any) -> tuple[Any, Callable]:
         return builder.select(chosen, number, constant(number.type, 0.0))
 
     return value(value, kept), generate
+
+
+def _first(
+    context: Any, builder: ir.IRBuilder, sig: Any, lanes: Lanes, args: Any
+) -> tuple[ir.Value, ir.Constant, ir.Value, str]:
+    """Address, alignment and mask of the first lanes, as LLVM's masked operations take them."""
+    pointer = address_of(context, builder, sig, *args[:2])
+    pointer = builder.bitcast(pointer, lanes.ir.as_pointer())
+    count = context.cast(builder, args[2], sig.args[2], types.int32)
+    order = ir.Constant(ir.VectorType(count.type, lanes.count), list(range(lanes.count)))
+    mask = builder.icmp_signed("<", order, splat(builder, count, order.type))
+    bits = lanes.element.bitwidth
+    return pointer, ir.IntType(32)(bits // 8), mask, f"v{lanes.count}f{bits}.p0"
+
+
+def _call(builder: ir.IRBuilder, name: str, result: ir.Type, *arguments: ir.Value) -> ir.Value:
+    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = builder.module.globals.get(name)
+    return builder.call(function or ir.Function(builder.module, function_type, name), arguments)
+
+
+@intrinsic
+def load_first(typingctx: Any, array: Any, index: Any, count: Any) -> tuple[Any, Callable]:
+    """The first ``count`` numbers from ``array[index]`` on, then zeros; no others are read."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        lanes = sig.return_type
+        pointer, align, mask, name = _first(context, builder, sig, lanes, args)
+        blank = constant(lanes.ir, 0.0)
+        return _call(builder, f"llvm.masked.load.{name}", lanes.ir, pointer, align, mask, blank)
+
+    return lanes_of(array)(array, index, count), generate
+
+
+@intrinsic
+def store_first(
+    typingctx: Any, array: Any, index: Any, count: Any, value: Any
+) -> tuple[Any, Callable]:
+    """Write the first ``count`` lanes to ``array[index]`` and the elements that follow."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        pointer, align, mask, name = _first(context, builder, sig, sig.args[3], args)
+        _call(builder, f"llvm.masked.store.{name}", ir.VoidType(), args[3], pointer, align, mask)
+        return context.get_dummy_value()
+
+    return types.void(array, index, count, value), generate
