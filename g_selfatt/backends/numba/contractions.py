@@ -33,20 +33,19 @@ from g_selfatt.backends.numba.tiles import (
 
 
 @tiled
-def _correlate(elements, these, scores, vectors, images, start, positions):
+def _correlate(elements, these, scores, vectors, images, start, positions, m):
     at = picks(positions, these)
-    first = repeated(elements, loads(start, (at,)))
-    for m in range(images.shape[1]):
-        sums = first
-        for c in range(vectors.shape[1]):
-            sums = outer_add(sums, loads(vectors, (elements, c)), loads(images, (c, m, at)))
-        stores(scores, (elements, m, these), sums)
+    sums = repeated(elements, loads(start, (at,)))
+    for c in range(vectors.shape[1]):
+        sums = outer_add(sums, loads(vectors, (elements, c)), loads(images, (c, m, at)))
+    stores(scores, (elements, m, these), sums)
 
 
 @inner
 def correlate(scores, vectors, images, start, positions, offsets):
     """S[a,m,o] = start[p+o] + Σ_c X[a,c]·Y[c,m,p+o]; X, S in registers, start (position,)."""
-    _correlate(vectors.shape[0], offsets, scores, vectors, images, start, positions)
+    for m in range(images.shape[1]):
+        _correlate(vectors.shape[0], offsets, scores, vectors, images, start, positions, m)
 
 
 @tiled
