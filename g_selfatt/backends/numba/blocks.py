@@ -52,8 +52,7 @@ class Scratch(NamedTuple):
     position: Any  # P (|G|, rows in sight)
     group: Any  # U (|G|, rows of E): R[h,g,m] = U[g, index[h,g,m]]
     exp_content: Any  # eA (|G| + 1, |G|, n); the last for a (h, g) whose Z underflows
-    exp_position: Any  # eP (|H|·|G| + 1, n); the last is ones, likewise
-    exp_row: Any  # eP of one g: (rows in sight)
+    exp_position: Any  # eP (|G| + 1, rows in sight); the last is ones, likewise
     exp_group: Any  # eU (|G|, rows of E)
     normalizer: Any  # Z (|H|, |G|)
     coefficient: Any  # eU / Z (|H| + 1, |G| of g, |G| of m); the last likewise
@@ -78,8 +77,8 @@ def make_scratch(problem, workspace, lanes):
         most = max(most, (bottom - top) * (right - left))
     rows = problem.table.shape[0]
     drops = problem.threshold > 0
-    ones = room(workspace, (outputs * elements + 1, most, lanes))
-    ones[:] = 1
+    exp_position = room(workspace, (elements + 1, rows, lanes))
+    exp_position[elements] = 1
     return Scratch(
         zeros(workspace, (channels, elements, length)),
         zeros(workspace, (channels, elements, length)),
@@ -89,8 +88,7 @@ def make_scratch(problem, workspace, lanes):
         room(workspace, (elements, rows, lanes)),
         room(workspace, (elements, problem.embedding.shape[0], lanes)),
         room(workspace, (elements + 1, elements, most, lanes)),
-        ones,
-        room(workspace, (rows, lanes)),
+        exp_position,
         room(workspace, (elements, problem.embedding.shape[0], lanes)),
         room(workspace, (outputs, elements, lanes)),
         room(workspace, (outputs + 1, elements, elements, lanes)),

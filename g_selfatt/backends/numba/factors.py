@@ -28,7 +28,15 @@ from g_selfatt.backends.numba.lanes import (
     store,
 )
 from g_selfatt.backends.numba.powers import power_of_two
-from g_selfatt.backends.numba.tiles import loads, outer_add, repeated, stores, strided, tiled
+from g_selfatt.backends.numba.tiles import (
+    loads,
+    outer_add,
+    picks,
+    repeated,
+    stores,
+    strided,
+    tiled,
+)
 
 
 @inlined
@@ -65,13 +73,9 @@ def _exponentials(scratch, offsets, rows):
         scratch.exp_position,
         scratch.exp_group,
     )
-    exp_row, slots = scratch.exp_row, scratch.slots
-    outputs, elements = slots.shape[0], group.shape[0]
+    elements = group.shape[0]
     for g in range(elements):
-        most = load(content, (g, 0, 0))
-        for m in range(elements):
-            for o in range(offsets):
-                most = larger(most, load(content, (g, m, o)))
+        most = _largest(content, g, offsets)
         for m in range(elements):
             for o in range(offsets):
                 store(exp_content, (g, m, o), power_of_two(load(content, (g, m, o)) - most))
@@ -79,10 +83,7 @@ def _exponentials(scratch, offsets, rows):
         for s in range(rows):
             most = larger(most, load(position, (g, s)))
         for s in range(rows):
-            store(exp_row, (s,), power_of_two(load(position, (g, s)) - most))
-        for h in range(outputs):
-            for o in range(offsets):
-                store(exp_position, (h * elements + g, o), load(exp_row, (slots[h, o],)))
+            store(exp_position, (g, s), power_of_two(load(position, (g, s)) - most))
         most = load(group, (g, 0))
         for t in range(group.shape[1]):
             most = larger(most, load(group, (g, t)))
@@ -90,12 +91,24 @@ def _exponentials(scratch, offsets, rows):
             store(exp_group, (g, t), power_of_two(load(group, (g, t)) - most))
 
 
+@inlined
+def _largest(content, g, offsets):
+    """max_{m,o} A[g,m,o], by two maxima in turns, since each waits for the one before."""
+    even = odd = load(content, (g, 0, 0))
+    for m in range(content.shape[1]):
+        for o in range(0, offsets - 1, 2):
+            even = larger(even, load(content, (g, m, o)))
+            odd = larger(odd, load(content, (g, m, o + 1)))
+        even = larger(even, load(content, (g, m, offsets - 1)))
+    return larger(even, odd)
+
+
 @partial(tiled, width=4)
-def _sums(outputs, elements, sums, exp_content, exp_position, g, offsets):
-    rows = strided(outputs, exp_content.shape[1], g)
+def _sums(outputs, elements, sums, exp_content, exp_position, slots, g, offsets):
+    flat = slots.reshape(-1)
     tile = repeated(outputs, repeated(elements, (full(load(exp_position, (0, 0)), 0.0),)))
     for o in range(offsets):
-        e = loads(exp_position, (rows, o))
+        e = loads(exp_position, (g, picks(flat, strided(outputs, slots.shape[1], o))))
         tile = outer_add(tile, e, loads(exp_content, (g, elements, o)))
     stores(sums, (outputs, g, elements), tile)
 
@@ -114,7 +127,7 @@ def normalize(scratch, index, here, offsets, least):
     for g in range(elements):
         # Σ_o eP·eA, in the place of the coefficients.
         sums, eA, eP = coefficient, scratch.exp_content, scratch.exp_position
-        _sums(outputs, elements, sums, eA, eP, g, offsets)
+        _sums(outputs, elements, sums, eA, eP, scratch.slots, g, offsets)
         for h in range(outputs):
             total = full(here, 0.0)
             for m in range(elements):
@@ -139,9 +152,9 @@ def factors_of(scratch, index, h, g, here, offsets, least):
     if outputs > 1:
         total = load(scratch.normalizer, (h, g))
         if not any_below(total, full(total, least), here):
-            return g, h * elements + g, h
+            return g, g, h
     _joint_softmax(scratch, index, h, g, here, offsets)
-    return elements, scratch.exp_position.shape[0] - 1, outputs
+    return elements, elements, outputs
 
 
 @inner

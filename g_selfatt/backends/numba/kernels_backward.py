@@ -66,7 +66,7 @@ def _sum_lanes(target, lanes, factor):
 def _share(problem, scratch, room, unit, h, g, position, offsets, least):
     """p and p·mask·dW of one (h, g), and mask·p added to W; returns D."""
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
-    keys, coefficient = scratch.weight_keys, scratch.coefficient
+    keys, coefficient, slots = scratch.weight_keys, scratch.coefficient, scratch.slots
     share, weights, d_weights = room.share, room.weights, room.d_weights
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
@@ -78,7 +78,7 @@ def _share(problem, scratch, room, unit, h, g, position, offsets, least):
     for m in range(elements):
         r = load(coefficient, (of, g, m))
         for o in range(offsets):
-            p = load(exp_content, (content, m, o)) * load(exp_position, (row, o)) * r
+            p = load(exp_content, (content, m, o)) * load(exp_position, (row, slots[h, o])) * r
             kept = p
             if problem.threshold > 0:
                 kept = masked(p, kept_mask(query_key, keys, m, o, threshold))

@@ -24,7 +24,7 @@ from g_selfatt.backends.numba.denormals import flush_denormals, restore
 from g_selfatt.backends.numba.dropout import kept_mask, query_keys, threshold_of
 from g_selfatt.backends.numba.factors import compute_factors, factors_of, normalize
 from g_selfatt.backends.numba.images import write
-from g_selfatt.backends.numba.lanes import full, load, multiply_add, store
+from g_selfatt.backends.numba.lanes import full, load, multiply_add, number, store
 from g_selfatt.backends.numba.masks import load_halves, masked
 from g_selfatt.backends.numba.workspaces import room
 
@@ -36,7 +36,7 @@ def _sum_one_by_one(problem, scratch, weights, unit, h, position, offsets, least
     Three loads and a store for each (h, g, m, o).
     """
     exp_content, exp_position = scratch.exp_content, scratch.exp_position
-    keys, coefficient = scratch.weight_keys, scratch.coefficient
+    keys, coefficient, slots = scratch.weight_keys, scratch.coefficient, scratch.slots
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
     threshold = threshold_of(problem, here)
@@ -46,7 +46,7 @@ def _sum_one_by_one(problem, scratch, weights, unit, h, position, offsets, least
         for m in range(elements):
             r = load(coefficient, (of, g, m))
             for o in range(offsets):
-                p = load(exp_content, (content, m, o)) * load(exp_position, (row, o))
+                p = load(exp_content, (content, m, o)) * load(exp_position, (row, slots[h, o]))
                 if problem.threshold > 0:
                     p = masked(p, kept_mask(query_key, keys, m, o, threshold))
                 before = full(here, 0.0)
@@ -63,7 +63,7 @@ def _sum_in_tiles(problem, scratch, weights, query_bits, unit, position, offsets
     The offsets are outermost, so that what is touched for one stays in the first cache.
     """
     eA, eP, r = scratch.exp_content, scratch.exp_position, scratch.coefficient
-    keys = scratch.weight_keys
+    keys, slots = scratch.weight_keys, scratch.slots
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
@@ -76,11 +76,11 @@ def _sum_in_tiles(problem, scratch, weights, query_bits, unit, position, offsets
                 store(query_bits, (h, g, 0), query_keys(here, problem.seed, row, position))
     for o in range(offsets):
         for h in range(0, outputs, 2):
+            i, j = number(slots, (h, o)), number(slots, (h + 1, o))
             for m in range(0, elements, 2):
                 w0, w1, w2, w3 = zero, zero, zero, zero
                 for g in range(elements):
-                    row = h * elements + g
-                    e0, e1 = load(eP, (row, o)), load(eP, (row + elements, o))
+                    e0, e1 = load(eP, (g, i)), load(eP, (g, j))
                     a, b = load(eA, (g, m, o)), load(eA, (g, m + 1, o))
                     p0, p1, p2, p3 = a * e0, b * e0, a * e1, b * e1
                     if drops:

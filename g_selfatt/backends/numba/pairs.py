@@ -29,6 +29,7 @@ from g_selfatt.backends.numba.lanes import (
     inverse,
     load,
     multiply_add,
+    number,
     store,
 )
 from g_selfatt.backends.numba.masks import masked
@@ -60,7 +61,7 @@ def make_pairs(problem, workspace, most, lanes):
 def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offsets):
     """z and n of (h, g), (h, g + 1), (h + 1, g), (h + 1, g + 1), and their masks."""
     eA, eP, sums, kept = scratch.exp_content, scratch.exp_position, pairs.sums, pairs.kept
-    keys = scratch.weight_keys
+    keys, slots = scratch.weight_keys, scratch.slots
     outputs, elements = problem.index.shape[:2]
     here = load(problem.penalty, (position,))
     zero = full(here, 0.0)
@@ -71,14 +72,14 @@ def _sums_of_four(problem, scratch, pairs, d_weights, unit, h, g, position, offs
     q1 = query_keys(here, problem.seed, row + 1, position)
     q2 = query_keys(here, problem.seed, row + elements, position)
     q3 = query_keys(here, problem.seed, row + elements + 1, position)
-    row = h * elements + g
     for m in range(elements):
         z0, z1, z2, z3 = zero, zero, zero, zero
         n0, n1, n2, n3 = zero, zero, zero, zero
         for o in range(offsets):
             a, b = load(eA, (g, m, o)), load(eA, (g + 1, m, o))
-            p0, p1 = a * load(eP, (row, o)), b * load(eP, (row + 1, o))
-            p2, p3 = a * load(eP, (row + elements, o)), b * load(eP, (row + elements + 1, o))
+            i, j = number(slots, (h, o)), number(slots, (h + 1, o))
+            p0, p1 = a * load(eP, (g, i)), b * load(eP, (g + 1, i))
+            p2, p3 = a * load(eP, (g, j)), b * load(eP, (g + 1, j))
             z0, z1, z2, z3 = z0 + p0, z1 + p1, z2 + p2, z3 + p3
             if drops:
                 k0 = kept_mask(q0, keys, m, o, threshold)
@@ -146,16 +147,16 @@ def second_pass(scratch, pairs, room, offsets, drops):
     most = room.weights.shape[2]
     eA, eP, coefficient = scratch.exp_content, scratch.exp_position, pairs.coefficient
     W, dW, dA, dP = room.weights, room.d_weights, room.d_content, room.d_position
-    inner, kept = pairs.inner, pairs.kept
+    inner, kept, slots = pairs.inner, pairs.kept, scratch.slots
     of_g = elements * most
     zero = full(load(inner, (0,)), 0.0)
     for o in range(offsets):
         for h in range(0, outputs, 2):
+            i, j = number(slots, (h, o)), number(slots, (h + 1, o))
             for g in range(0, elements, 2):
                 row = h * elements + g
-                e0, e1 = load(eP, (row * most + o,)), load(eP, ((row + 1) * most + o,))
-                e2 = load(eP, ((row + elements) * most + o,))
-                e3 = load(eP, ((row + elements + 1) * most + o,))
+                e0, e1 = load(eP, (g, i)), load(eP, (g + 1, i))
+                e2, e3 = load(eP, (g, j)), load(eP, (g + 1, j))
                 d0, d1 = load(inner, (row,)), load(inner, (row + 1,))
                 d2, d3 = load(inner, (row + elements,)), load(inner, (row + elements + 1,))
                 t0, t1, t2, t3 = zero, zero, zero, zero
