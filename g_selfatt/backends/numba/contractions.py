@@ -65,20 +65,20 @@ def combine(vectors, scores, images, positions, offsets):
 
 
 @tiled
-def _scatter(elements, columns, images, scores, vectors, positions, rows, zero):
-    for m in range(images.shape[1]):
-        for i in range(rows):
-            these = strided(columns, rows, i)
-            s, at = loads(scores, (elements, m, these)), positions[these[0]]
-            for c in range(vectors.shape[1]):
-                add_row(images, (c, m, at), loads(vectors, (elements, c)), s, zero)
+def _scatter(elements, columns, images, scores, vectors, positions, rows, zero, m):
+    for i in range(rows):
+        these = strided(columns, rows, i)
+        s, at = loads(scores, (elements, m, these)), positions[these[0]]
+        for c in range(vectors.shape[1]):
+            add_row(images, (c, m, at), loads(vectors, (elements, c)), s, zero)
 
 
 @inner
 def scatter(images, scores, vectors, positions, rows, columns):
     """Y[c,m,p+o] += Σ_a S[a,m,o]·X[a,c]; o goes down these columns of the window, one by one."""
     zero = load(images, (0, 0, 0))  # before the first pixel
-    _scatter(vectors.shape[0], columns, images, scores, vectors, positions, rows, zero)
+    for m in range(images.shape[1]):
+        _scatter(vectors.shape[0], columns, images, scores, vectors, positions, rows, zero, m)
 
 
 @tiled

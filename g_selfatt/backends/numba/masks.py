@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from g_selfatt.backends.numba.lanes import (
     Lanes,
     address_of,
+    call,
     constant,
     lanes_of,
     load_from,
@@ -79,19 +80,45 @@ def reaching(typingctx: Any, bits: Any, least: Any) -> tuple[Any, Callable]:
     return types.uint16(bits, bits), generate
 
 
+def _chosen(context: Any, builder: ir.IRBuilder, of: Any, kept: ir.Value, count: int) -> ir.Value:
+    """A mask as LLVM has it, a bit for each lane."""
+    bits = context.cast(builder, kept, of, types.uint16)
+    if count != 16:
+        bits = builder.trunc(bits, ir.IntType(count))
+    return builder.bitcast(bits, ir.VectorType(ir.IntType(1), count))
+
+
 @intrinsic
 def masked(typingctx: Any, value: Any, kept: Any) -> tuple[Any, Callable]:
     """The value in the lanes of the mask, 0 in the others."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        number, bits = args
-        bits = context.cast(builder, bits, sig.args[1], types.uint16)
-        if value.count != 16:
-            bits = builder.trunc(bits, ir.IntType(value.count))
-        chosen = builder.bitcast(bits, ir.VectorType(ir.IntType(1), value.count))
-        return builder.select(chosen, number, constant(number.type, 0.0))
+        chosen = _chosen(context, builder, sig.args[1], args[1], value.count)
+        return builder.select(chosen, args[0], constant(args[0].type, 0.0))
 
     return value(value, kept), generate
+
+
+@intrinsic
+def add_kept(typingctx: Any, a: Any, b: Any, kept: Any) -> tuple[Any, Callable]:
+    """a + b in the lanes of the mask, a in the others: one operation on AVX-512."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        chosen = _chosen(context, builder, sig.args[2], args[2], a.count)
+        return builder.select(chosen, builder.fadd(*args[:2]), args[0])
+
+    return a(a, b, kept), generate
+
+
+@intrinsic
+def multiply_add_kept(typingctx: Any, a: Any, b: Any, c: Any, kept: Any) -> tuple[Any, Callable]:
+    """a·b + c in the lanes of the mask, c in the others: one operation on AVX-512."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+        chosen = _chosen(context, builder, sig.args[3], args[3], c.count)
+        return builder.select(chosen, call(builder, "fmuladd", *args[:3]), args[2])
+
+    return c(a, b, c, kept), generate
 
 
 def _first(
