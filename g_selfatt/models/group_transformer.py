@@ -15,6 +15,7 @@ from g_selfatt.functional.tracing import is_traced
 from g_selfatt.models.classifier import checked_classes, forget_classes
 from g_selfatt.models.group_transformer_presets import KEYS, preset
 from g_selfatt.models.hub import HubModule
+from g_selfatt.models.parts import in_parts
 from g_selfatt.models.registry import register_model
 from g_selfatt.models.stages import build_stages, odd_before_pooling, sides_of
 from g_selfatt.nn.checks import check_choice, check_rates, whole_numbers
@@ -252,6 +253,10 @@ class GroupTransformer(HubModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` → logits ``(B, num_classes)``."""
+        channels = self.lifting_self_attention.out_channels * self.group.num_elements
+        return in_parts(self, self._classify, x, channels)
+
+    def _classify(self, x: Tensor) -> Tensor:
         return invariant_pooling(self.transformer(self._lift(x)), self.spatial_pooling)
 
     def _lift(self, x: Tensor) -> Tensor:

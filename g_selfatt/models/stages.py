@@ -9,6 +9,7 @@ from torch import nn
 
 from g_selfatt import nn as gnn
 from g_selfatt.nn.checks import check_rates, whole_numbers
+from g_selfatt.nn.elementary import HalvingPool
 
 
 def build_stages(
@@ -68,7 +69,7 @@ def build_stages(
                 stages.append(norm(channels))
                 stages.append(activation())
         if stage + 1 < len(block_sizes) or maxpool_after_last_block:
-            stages.append(nn.MaxPool3d((1, 2, 2)))
+            stages.append(HalvingPool())
             sides = tuple(side // 2 for side in sides)
             if dropout_rate_after_maxpooling:
                 stages.append(gnn.Dropout(dropout_rate_after_maxpooling))

@@ -1,4 +1,4 @@
-"""The small layers that networks are made of: 1×1 convolution, norm, Swish, dropout, crop."""
+"""The small layers that networks are made of: 1×1 convolution, norm, Swish, dropout, and others."""
 
 from __future__ import annotations
 
@@ -147,6 +147,23 @@ class Dropout(nn.Dropout):
         if as_torch or not self.training or self.p == 0:
             return super().forward(x)
         return dropout(x, self.p)
+
+
+class HalvingPool(nn.MaxPool3d):
+    """``torch.nn.MaxPool3d((1, 2, 2))``, without gradients on a CPU ten times as fast."""
+
+    def __init__(self) -> None:
+        super().__init__((1, 2, 2))
+
+    @one_node
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, |H|, H, W)`` → ``(B, C, |H|, H // 2, W // 2)``."""
+        if torch.is_grad_enabled() or not x.is_cpu or is_traced(x) or is_transformed(x):
+            return super().forward(x)
+        height, width = (side - side % 2 for side in x.shape[-2:])
+        x = x[..., :height, :width]
+        rows = torch.maximum(x[..., ::2, :], x[..., 1::2, :])
+        return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 class Crop(nn.Module):

@@ -166,7 +166,7 @@ class SelfAttention(nn.Module):
         if not return_attention:
             if self._runs_at_once(x):
                 return self._attend(x, encodings)[0]
-            parts = x.split(self._together(x))
+            parts = x.tensor_split(-(-len(x) // self._together(x)))
             return torch.cat([self._attend(part, encodings)[0] for part in parts])
         output, query, key = self._attend(x, encodings)
         whole_image = isinstance(self.neighbourhood, WholeImage)

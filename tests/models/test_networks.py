@@ -93,7 +93,7 @@ def test_a_network_of_the_released_encoding_is_not_invariant():
 def test_rotmnist_is_built_to_the_letter():
     model = models.create_model("p4sa", "rotMNIST")
     kinds = [type(layer).__name__ for layer in model.transformer]
-    assert kinds == ["TransformerBlock"] * 2 + ["MaxPool3d"] + ["TransformerBlock"] * 3 + [
+    assert kinds == ["TransformerBlock"] * 2 + ["HalvingPool"] + ["TransformerBlock"] * 3 + [
         "Conv3d1x1"
     ]
     assert [b.crop.crop_size for b in model.transformer if hasattr(b, "crop")] == [2, 0, 2, 1, 1]
@@ -106,14 +106,14 @@ def test_pcam_and_cifar_are_built_to_the_letter():
     kinds = [type(layer).__name__ for layer in pcam.transformer]
     block = ["TransformerBlock", "LayerNorm", "Swish"]
     assert kinds == (
-        ["MaxPool3d"] + block + ["MaxPool3d"] + 2 * block + ["MaxPool3d"] + block
-        + ["MaxPool3d", "Conv3d1x1"]
+        ["HalvingPool"] + block + ["HalvingPool"] + 2 * block + ["HalvingPool"] + block
+        + ["HalvingPool", "Conv3d1x1"]
     )  # fmt: skip
     channels = [b.attention[2].out_channels for b in pcam.transformer if hasattr(b, "crop")]
     assert channels == [24, 48, 48, 96]
     cifar = models.create_model("mz2sa", "CIFAR10")
     kinds = [type(layer).__name__ for layer in cifar.transformer]
-    assert kinds == 2 * (2 * block + ["MaxPool3d", "Dropout"]) + 2 * block + ["Conv3d1x1"]
+    assert kinds == 2 * (2 * block + ["HalvingPool", "Dropout"]) + 2 * block + ["Conv3d1x1"]
     after_pooling = [layer.p for layer in cifar.transformer if isinstance(layer, torch.nn.Dropout)]
     assert (cifar.input_dropout.p, after_pooling) == (0.2, [0.3, 0.3])
 

@@ -12,6 +12,7 @@ from g_selfatt.nn import (
     elementary,
     initialize,
 )
+from g_selfatt.nn.elementary import HalvingPool
 from g_selfatt.nn.positional_encoding import PositionMLP
 
 
@@ -25,6 +26,17 @@ def test_layer_norm_is_over_channels_group_and_space_together():
     )
     expected = expected * norm.layer_norm.weight.view(1, 3, 1, 1, 1)
     torch.testing.assert_close(norm(x), expected)
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (7, 8), (9, 5), (2, 3)])
+@pytest.mark.parametrize("grad", [False, True])
+def test_halving_pool_is_the_largest_of_two_by_two_pixels(sides, grad):
+    x = torch.randn(2, 3, 4, *sides)
+    x[0, 0, 0, 0, 0] = torch.nan
+    with torch.set_grad_enabled(grad):
+        pooled = HalvingPool()(x)
+    expected = nn.functional.max_pool3d(x, (1, 2, 2))
+    torch.testing.assert_close(pooled, expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_swish_is_x_times_its_sigmoid():

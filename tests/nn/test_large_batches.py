@@ -38,7 +38,7 @@ def test_a_batch_in_parts_gives_the_same_numbers(lifting, sizes):
         torch.testing.assert_close(layer(x), expected)
         assert layer(x[:0]).shape == expected[:0].shape
         torch.testing.assert_close(layer(x, return_attention=True)[0], expected)
-    assert sizes == [7, 3, 3, 1, 0, 7]
+    assert sizes == [7, 3, 2, 2, 0, 7]
     layer(x)
     assert sizes[-1] == 7  # with gradients, all of it
 

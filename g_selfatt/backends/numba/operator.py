@@ -200,11 +200,15 @@ class Call:
         d_embedding = self._empty(parts, units, *problem.embedding.shape)
         gradients = Gradients(
             view(d_out.to(self.dtype)),
-            *(view(image) for image in (d_query, d_key, d_value)),
+            view(d_query),
+            view(d_key),
+            view(d_value),
             d_table.numpy(),
             d_embedding.numpy(),
             wants_scores,
-            *wanted[:3],
+            wants_query=wanted[0],
+            wants_key=wanted[1],
+            wants_value=wanted[2],
         )
 
         least = LEAST_NORMALIZER[self.dtype]

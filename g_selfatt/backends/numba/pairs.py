@@ -147,7 +147,7 @@ def first_pass(problem, scratch, pairs, room, unit, position, offsets, least):
 @inner
 def second_pass(scratch, pairs, room, offsets, drops):
     """W, dA and dP."""
-    outputs, elements, most = room.weights.shape[0], *room.d_content.shape[1:3]
+    outputs, elements, most = room.weights.shape[:3]
     # Registers by their number in the array, so that arrays share steps and addresses.
     eA, eP, coefficient = scratch.exp_content, scratch.exp_position, pairs.coefficient
     W, dW, dA, dP = room.weights, room.d_weights, room.d_content, room.d_position
