@@ -65,8 +65,12 @@ def call(builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> ir.Value:
     """An LLVM intrinsic on vectors, overloaded on the type of its arguments only."""
     vector = arguments[0].type
     letter = {"float": "f32", "double": "f64"}[str(vector.element)]
-    function_type = ir.FunctionType(vector, [vector] * len(arguments))
-    name = f"llvm.{name}.v{vector.count}{letter}"
+    return call_named(builder, f"llvm.{name}.v{vector.count}{letter}", vector, *arguments)
+
+
+def call_named(builder: ir.IRBuilder, name: str, result: ir.Type, *arguments: ir.Value) -> ir.Value:
+    """An LLVM intrinsic by its full name."""
+    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
     function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
     return builder.call(function, arguments)
 

@@ -16,6 +16,7 @@ from g_selfatt.backends.numba.lanes import (
     Lanes,
     address_of,
     call,
+    call_named,
     constant,
     lanes_of,
     load_from,
@@ -134,12 +135,6 @@ def _first(
     return pointer, ir.IntType(32)(bits // 8), mask, f"v{lanes.count}f{bits}.p0"
 
 
-def _call(builder: ir.IRBuilder, name: str, result: ir.Type, *arguments: ir.Value) -> ir.Value:
-    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
-    function = builder.module.globals.get(name)
-    return builder.call(function or ir.Function(builder.module, function_type, name), arguments)
-
-
 @intrinsic
 def load_first(typingctx: Any, array: Any, index: Any, count: Any) -> tuple[Any, Callable]:
     """The first ``count`` numbers from ``array[index]`` on, then zeros; no others are read."""
@@ -148,7 +143,9 @@ def load_first(typingctx: Any, array: Any, index: Any, count: Any) -> tuple[Any,
         lanes = sig.return_type
         pointer, align, mask, name = _first(context, builder, sig, lanes, args)
         blank = constant(lanes.ir, 0.0)
-        return _call(builder, f"llvm.masked.load.{name}", lanes.ir, pointer, align, mask, blank)
+        return call_named(
+            builder, f"llvm.masked.load.{name}", lanes.ir, pointer, align, mask, blank
+        )
 
     return lanes_of(array)(array, index, count), generate
 
@@ -161,7 +158,9 @@ def store_first(
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
         pointer, align, mask, name = _first(context, builder, sig, sig.args[3], args)
-        _call(builder, f"llvm.masked.store.{name}", ir.VoidType(), args[3], pointer, align, mask)
+        call_named(
+            builder, f"llvm.masked.store.{name}", ir.VoidType(), args[3], pointer, align, mask
+        )
         return context.get_dummy_value()
 
     return types.void(array, index, count, value), generate

@@ -7,9 +7,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-from g_selfatt.backends.numba.lanes import call, constant
+from g_selfatt.backends.numba.lanes import call, call_named, constant
 
 # Of 2ʳ − 1 on |r| ≤ 1/2, the coefficients of r, r², …: least relative error of 2ʳ, by Remez's
 # algorithm (2.6e-9 and 1.8e-17).
@@ -27,28 +29,71 @@ _POWER_OF_TWO = {
 }
 
 
-@intrinsic
-def power_of_two(typingctx: Any, value: Any) -> tuple[Any, Callable]:
-    """2ˣ for x ≤ 0, within 1.1 units in the last place; 0 below the smallest normal number.
+_FORMATS = {"float": (32, 23, 127), "double": (64, 52, 1023)}  # bits, of the mantissa, bias
 
-    x = n + r with |r| ≤ 1/2: 2ˣ = 2ⁿ·(polynomial of 2ʳ). nan stays nan.
+
+def _power_of_two(separate: Callable, scale: Callable) -> Callable:
+    """The function 2ˣ of x = n + r, |r| ≤ 1/2, as 2ⁿ·(polynomial of 2ʳ).
+
+    Args:
+        separate: x → r and what `scale` is to know of n.
+        scale: 2ʳ and that → 2ˣ.
     """
-    bits, mantissa, bias = (32, 23, 127) if value.element == types.float32 else (64, 52, 1023)
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
-        (x,) = args
-        vector, word = x.type, ir.VectorType(ir.IntType(bits), value.count)
-        lowest = constant(vector, -bias)  # whose 2ⁿ below is 0
-        x = builder.select(builder.fcmp_ordered(">", lowest, x), lowest, x)
-        # Adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits: n + bias.
-        magic = constant(vector, 1.5 * 2.0**mantissa + bias)
-        shifted = builder.fadd(x, magic)
-        r = builder.fsub(x, builder.fsub(shifted, magic))
-        coefficients = [constant(vector, c) for c in (1.0, *_POWER_OF_TWO[value.element])]
-        result = coefficients.pop()
-        while coefficients:
-            result = call(builder, "fmuladd", result, r, coefficients.pop())
-        power = builder.shl(builder.bitcast(shifted, word), constant(word, mantissa))
-        return builder.fmul(result, builder.bitcast(power, vector))
+    @intrinsic
+    def power_of_two(typingctx: Any, value: Any) -> tuple[Any, Callable]:
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> ir.Value:
+            r, n = separate(builder, *args)
+            coefficients = [constant(r.type, c) for c in (1.0, *_POWER_OF_TWO[value.element])]
+            result = coefficients.pop()
+            while coefficients:
+                result = call(builder, "fmuladd", result, r, coefficients.pop())
+            return scale(builder, result, n)
 
-    return value(value), generate
+        return value(value), generate
+
+    return power_of_two
+
+
+def _separate_by_bits(builder: ir.IRBuilder, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """r, and a number whose low bits are n plus the exponents' bias."""
+    _, mantissa, bias = _FORMATS[str(x.type.element)]
+    lowest = constant(x.type, -bias)  # whose 2ⁿ below is 0
+    x = builder.select(builder.fcmp_ordered(">", lowest, x), lowest, x)
+    # Adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
+    magic = constant(x.type, 1.5 * 2.0**mantissa + bias)
+    shifted = builder.fadd(x, magic)
+    return builder.fsub(x, builder.fsub(shifted, magic)), shifted
+
+
+def _scale_by_bits(builder: ir.IRBuilder, value: ir.Value, shifted: ir.Value) -> ir.Value:
+    bits, mantissa, _ = _FORMATS[str(value.type.element)]
+    word = ir.VectorType(ir.IntType(bits), value.type.count)
+    power = builder.shl(builder.bitcast(shifted, word), constant(word, mantissa))
+    return builder.fmul(value, builder.bitcast(power, value.type))
+
+
+def _separate_by_operation(builder: ir.IRBuilder, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    r = _avx512(builder, "reduce", x, ir.IntType(32)(8))  # to the nearest integer, quietly
+    return r, builder.fsub(x, r)
+
+
+def _scale_by_operation(builder: ir.IRBuilder, value: ir.Value, n: ir.Value) -> ir.Value:
+    return _avx512(builder, "scalef", value, n)
+
+
+def _avx512(builder: ir.IRBuilder, name: str, x: ir.Value, operand: ir.Value) -> ir.Value:
+    """An operation of AVX-512 on all lanes, in the present rounding mode."""
+    suffix = {"float": "ps", "double": "pd"}[str(x.type.element)]
+    every_lane, rounding = ir.IntType(x.type.count)(-1), ir.IntType(32)(4)
+    arguments = [x, operand, x, every_lane, rounding]
+    return call_named(builder, f"llvm.x86.avx512.mask.{name}.{suffix}.512", x.type, *arguments)
+
+
+by_bits = _power_of_two(_separate_by_bits, _scale_by_bits)
+by_operations = _power_of_two(_separate_by_operation, _scale_by_operation)
+FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+HAS_OPERATIONS = "+avx512dq" in FEATURES
+# Within 1.1 units in the last place for x ≤ 0; below the smallest normal number, any number between
+# 0 and it. nan stays nan. Numba compiles for the machine that it runs on.
+power_of_two = by_operations if HAS_OPERATIONS else by_bits
