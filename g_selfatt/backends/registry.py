@@ -78,8 +78,11 @@ def select_backend(name: str, inputs: AttentionInputs) -> Backend:
     """
     check_backend_name(name)
     if name == "auto":
-        candidates = [b for b in BACKENDS.values() if _why_not(b, inputs) is None]
-        return next(b for b in candidates if b.is_worth_it(inputs))
+        return next(
+            backend
+            for backend in BACKENDS.values()
+            if _why_not(backend, inputs) is None and backend.is_worth_it(inputs)
+        )
     if name == "streaming":
         candidates = [BACKENDS[one] for one in STREAMING if not _why_not(BACKENDS[one], inputs)]
         name = candidates[0].name if candidates else STREAMING[-1]

@@ -243,7 +243,9 @@ class SelfAttention(nn.Module):
         return self._tables.get(key, weights_of(parts), lambda: self._compute_table(window))
 
     def _compute_table(self, window: tuple[int, int]) -> Tensor:
-        weights = [*self.row_embedding.parameters()] or weights_of(self.row_embedding.modules())
+        like: Tensor | None = next(self.row_embedding.parameters(), None)
+        if like is None:
+            like = weights_of(self.row_embedding.modules())[0]
         encode = encode_by_table if self.positional_encoding == "table" else encode_by_mlp
         return encode(
             self.row_embedding,
@@ -251,7 +253,7 @@ class SelfAttention(nn.Module):
             self.group,
             window,
             self.neighbourhood.reach,
-            like=weights[0],
+            like=like,
         )
 
     def _split_heads(self, x: Tensor) -> Tensor:

@@ -125,6 +125,14 @@ def positions_of(problem, first_block, last_block):
 
 
 @inlined
+def sees_the_same(problem, scratch, block):
+    """Whether a block has the same part of the window in sight as the last one."""
+    _, top, bottom, left, right = problem.blocks[block]
+    seen = scratch.seen
+    return seen[1] == top and seen[2] == bottom and seen[3] == left and seen[4] == right
+
+
+@inlined
 def look_around(problem, scratch, block):
     """List what is in sight of a block; returns its first position, offsets and rows in number.
 
@@ -132,7 +140,7 @@ def look_around(problem, scratch, block):
     """
     first, top, bottom, left, right = problem.blocks[block]
     seen = scratch.seen
-    if seen[1] == top and seen[2] == bottom and seen[3] == left and seen[4] == right:
+    if sees_the_same(problem, scratch, block):
         moved = first - seen[0]
         for o in range(seen[5]):
             scratch.positions[o] += moved

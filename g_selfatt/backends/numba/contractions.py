@@ -112,16 +112,16 @@ def combine_table(vectors, scores, table, rows, count):
 
 
 @tiled
-def _scatter_table(these, channels, table, scores, vectors, ids, h):
+def _scatter_table(these, channels, table, scores, vectors, ids, h, count):
     at = picks(ids, these)
     sums = loads(table, (h, at, channels))
-    for g in range(vectors.shape[0]):
+    for g in range(count):
         sums = outer_add(sums, loads(scores, (h, g, these)), loads(vectors, (g, channels)))
     stores(table, (h, at, channels), sums)
 
 
 @inner
-def scatter_table(table, scores, vectors, ids, offsets):
-    """T[h,o,c] += Σ_g S[h,g,o]·X[g,c]; S and T (|H|, K, d) in registers."""
+def scatter_table(table, scores, vectors, ids, offsets, count):
+    """T[h,o,c] += Σ_{g < count} S[h,g,o]·X[g,c]; S and T (|H|, K, d) in registers."""
     for h in range(table.shape[0]):
-        _scatter_table(offsets, table.shape[2], table, scores, vectors, ids, h)
+        _scatter_table(offsets, table.shape[2], table, scores, vectors, ids, h, count)

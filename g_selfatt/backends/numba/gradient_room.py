@@ -39,7 +39,8 @@ class GradientRoom(NamedTuple):
     d_weights: Any  # dW (|H|, |G| of m, n)
     weights: Any  # W (|H|, |G| of m, n)
     d_content: Any  # dA (|G| of g, |G| of m, n)
-    d_position: Any  # dP (|H|, |G| of g, n)
+    d_position: Any  # dP of the blocks that wait (|H|, blocks · |G| of g, n)
+    queries: Any  # q of these blocks (blocks · |G|, c)
     d_rows: Any  # dP by row (|G| of g, rows in sight)
     d_group: Any  # dR (|H|, |G| of g, |G| of m)
     share: Any  # p and p·mask·dW of one (h, g): (2, |G| of m, n)
@@ -48,10 +49,15 @@ class GradientRoom(NamedTuple):
 
 @njit
 def make_gradient_room(problem, workspace, most, lanes):
-    """Uninitialized room for blocks with up to ``most`` offsets in sight, but for the zeros."""
+    """Uninitialized room for blocks with up to ``most`` offsets in sight, but for the zeros.
+
+    Blocks wait to be added to dT together where each adds one product, |G| = 1: to load and store
+    dT takes longer.
+    """
     outputs, elements = problem.index.shape[:2]
     channels, length = problem.channels, problem.penalty.shape[0]
     rows, depth = problem.table.shape
+    waiting = 1 if elements > 1 else 4
     return GradientRoom(
         zeros(workspace, (length,)),
         zeros(workspace, (channels, outputs, length)),
@@ -64,7 +70,8 @@ def make_gradient_room(problem, workspace, most, lanes):
         room(workspace, (outputs, elements, most, lanes)),
         room(workspace, (outputs, elements, most, lanes)),
         room(workspace, (elements, elements, most, lanes)),
-        room(workspace, (outputs, elements, most, lanes)),
+        room(workspace, (outputs, waiting * elements, most, lanes)),
+        room(workspace, (waiting * elements, channels, lanes)),
         room(workspace, (elements, rows, lanes)),
         room(workspace, (outputs, elements, elements, lanes)),
         room(workspace, (2, elements, most, lanes)),

@@ -23,6 +23,7 @@ from g_selfatt.backends.numba.blocks import (
     paste_block,
     positions_of,
     read_unit,
+    sees_the_same,
 )
 from g_selfatt.backends.numba.compiling import (
     compile_kernel,
@@ -94,8 +95,8 @@ def _share(problem, scratch, room, unit, h, g, position, offsets, least):
 
 
 @inlined
-def _score_gradients(room, inner, h, g, offsets):
-    """ds = p·mask·dW − p·D of one (h, g), summed into dA, dP and dR."""
+def _score_gradients(room, inner, h, g, first, offsets):
+    """ds = p·mask·dW − p·D of one (h, g), summed into dA, dP (from row ``first`` on) and dR."""
     share, d_content, d_position = room.share, room.d_content, room.d_position
     zero = full(inner, 0.0)
     for m in range(share.shape[1]):
@@ -107,14 +108,14 @@ def _score_gradients(room, inner, h, g, offsets):
             if h > 0:
                 of_content = ds + load(d_content, (g, m, o))
             if m > 0:
-                of_position = ds + load(d_position, (h, g, o))
+                of_position = ds + load(d_position, (h, first + g, o))
             store(d_content, (g, m, o), of_content)
-            store(d_position, (h, g, o), of_position)
+            store(d_position, (h, first + g, o), of_position)
         store(room.d_group, (h, g, m), total)
 
 
 @inlined
-def _one_by_one(problem, scratch, room, gradients, unit, position, offsets, least):
+def _one_by_one(problem, scratch, room, gradients, unit, first, position, offsets, least):
     """W, dA, dP and dR, one (h, g) at a time."""
     outputs, elements = problem.index.shape[:2]
     if outputs > 1:
@@ -123,11 +124,11 @@ def _one_by_one(problem, scratch, room, gradients, unit, position, offsets, leas
         for g in range(elements):
             inner = _share(problem, scratch, room, unit, h, g, position, offsets, least)
             if gradients.wants_scores:
-                _score_gradients(room, inner, h, g, offsets)
+                _score_gradients(room, inner, h, g, first, offsets)
 
 
 @inner
-def _sum_by_row(d_rows, d_position, slots, offsets, rows):
+def _sum_by_row(d_rows, d_position, first, slots, offsets, rows):
     """dP of the rows in sight: the sum over the (h, o) that have a row."""
     for g in range(d_rows.shape[0]):
         for s in range(rows):
@@ -135,7 +136,8 @@ def _sum_by_row(d_rows, d_position, slots, offsets, rows):
         for h in range(slots.shape[0]):
             for o in range(offsets):
                 s = slots[h, o]
-                store(d_rows, (g, s), load(d_rows, (g, s)) + load(d_position, (h, g, o)))
+                ds = load(d_position, (h, first + g, o))
+                store(d_rows, (g, s), load(d_rows, (g, s)) + ds)
 
 
 @inlined
@@ -163,8 +165,8 @@ def _embedding_gradients(problem, scratch, room):
 
 
 @inlined
-def _differentiate_block(problem, scratch, room, pairs, gradients, unit, block, least):
-    """Add what one block contributes to the gradients of its unit."""
+def _differentiate_block(problem, scratch, room, pairs, gradients, unit, block, waiting, least):
+    """Add what one block contributes to the gradients of its unit, but for dT (`_add_tables`)."""
     position, offsets, rows = look_around(problem, scratch, block)
     positions, seen = scratch.positions, scratch.seen
     rectangle = seen[2] - seen[1], seen[4] - seen[3]  # of the window, in sight
@@ -172,22 +174,34 @@ def _differentiate_block(problem, scratch, room, pairs, gradients, unit, block, 
     copy_block(room.d_mixed, room.d_outs, position)
     correlate(room.d_weights, room.d_mixed, scratch.values, room.blank, positions, offsets)
     outputs, elements = problem.index.shape[:2]
+    first = waiting * elements
     paired = outputs % 2 == 0 and elements % 2 == 0
     if paired and first_pass(problem, scratch, pairs, room, unit, position, offsets, least):
         second_pass(scratch, pairs, room, offsets, problem.threshold > 0)
     else:
-        _one_by_one(problem, scratch, room, gradients, unit, position, offsets, least)
+        _one_by_one(problem, scratch, room, gradients, unit, first, position, offsets, least)
     if gradients.wants_value:
         scatter(room.d_values, room.weights, room.d_mixed, positions, *rectangle)
     if gradients.wants_key:
         scatter(room.d_keys, room.d_content, scratch.query, positions, *rectangle)
     if gradients.wants_scores:
         combine(room.d_vector, room.d_content, scratch.keys, positions, offsets)
-        _sum_by_row(room.d_rows, room.d_position, scratch.slots, offsets, rows)
+        _sum_by_row(room.d_rows, room.d_position, first, scratch.slots, offsets, rows)
         combine_table(room.d_vector, room.d_rows, problem.table, scratch.rows, rows)
-        scatter_table(room.tables, room.d_position, scratch.query, scratch.ids, offsets)
         _embedding_gradients(problem, scratch, room)
         paste_block(room.d_queries, room.d_vector, position)
+        for g in range(elements):
+            for c in range(problem.channels):
+                store(room.queries, (first + g, c), load(scratch.query, (g, c)))
+
+
+@inlined
+def _add_tables(scratch, room, gradients, waiting):
+    """dT of the blocks that wait, which have the same in sight."""
+    if gradients.wants_scores and waiting > 0:
+        count = waiting * scratch.query.shape[0]
+        offsets = scratch.seen[5]
+        scatter_table(room.tables, room.d_position, room.queries, scratch.ids, offsets, count)
 
 
 @inlined
@@ -209,12 +223,21 @@ def _write(problem, room, gradients, unit, part, start, end):
 def _differentiate(problem, scratch, room, pairs, gradients, kept, task, least):
     first_unit, last_unit, first_block, last_block, part = task
     start, end = positions_of(problem, first_block, last_block)
+    most = room.queries.shape[0] // scratch.query.shape[0]  # blocks that wait
     for unit in range(first_unit, last_unit):
         read_unit(problem, scratch, unit)
         read(room.d_outs, gradients.d_out, unit, problem.layout, 1 / kept)
         room.d_keys[:], room.d_values[:], room.embeddings[:], room.tables[:] = 0, 0, 0, 0
+        waiting = 0
         for block in range(first_block, last_block):
-            _differentiate_block(problem, scratch, room, pairs, gradients, unit, block, least)
+            if waiting == most or not sees_the_same(problem, scratch, block):
+                _add_tables(scratch, room, gradients, waiting)
+                waiting = 0
+            _differentiate_block(
+                problem, scratch, room, pairs, gradients, unit, block, waiting, least
+            )
+            waiting += 1
+        _add_tables(scratch, room, gradients, waiting)
         _write(problem, room, gradients, unit, part, start, end)
 
 
