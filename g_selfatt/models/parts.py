@@ -1,4 +1,4 @@
-"""Evaluation of a batch in parts, on a CPU: a fifth less time for 200 images of rotMNIST.
+"""Evaluation of a batch in parts, on a CPU: a seventh less time for 200 images of rotMNIST.
 
 Maps of many images are too large for memory that the C library keeps (glibc: 32 MiB). For each of
 them the system hands out pages anew, and fills them with zeros.

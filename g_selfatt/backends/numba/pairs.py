@@ -9,7 +9,7 @@ over all (m, o):
     second     p = eA·eP·eU/Z    ds = p·(mask·dW − D)  W = Σ_g mask·p    dA = Σ_h ds   dP = Σ_m ds
 
 Registers for each (h, g, m, o): the first pass loads two for three operations and three of the
-dropout's hash, the second loads three and stores one for seven. The masks of the first pass are
+dropout's hash, the second loads three and stores one for six. The masks of the first pass are
 kept for the second. There the offsets are outermost, so that what it touches for an offset stays
 in the first cache: 6 KB for p4.
 """
