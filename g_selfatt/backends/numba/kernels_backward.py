@@ -221,6 +221,7 @@ def _write(problem, room, gradients, unit, part, start, end):
 
 @inner
 def _differentiate(problem, scratch, room, pairs, gradients, kept, task, least):
+    """All of a backward but its room: with ``_nrt`` on, each array in these loops is counted."""
     first_unit, last_unit, first_block, last_block, part = task
     start, end = positions_of(problem, first_block, last_block)
     most = room.queries.shape[0] // scratch.query.shape[0]  # blocks that wait

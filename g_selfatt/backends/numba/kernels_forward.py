@@ -117,6 +117,7 @@ def _sum_over_queries(problem, scratch, weights, query_bits, unit, position, off
 
 @inner
 def _attend(problem, scratch, weights, query_bits, mixed, padded, out, kept, task, least):
+    """All of a forward but its room: with ``_nrt`` on, each array in these loops is counted."""
     first_unit, last_unit, first_block, last_block, _ = task
     start, end = positions_of(problem, first_block, last_block)
     for unit in range(first_unit, last_unit):
