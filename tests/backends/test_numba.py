@@ -8,7 +8,6 @@ import torch
 from attention_cases import SCALE, make_inputs, outputs_and_gradients, worst_error
 
 from g_selfatt.backends import AttentionInputs, numba, select_backend
-from g_selfatt.backends.numba import workers
 from g_selfatt.functional import self_attention
 from g_selfatt.functional.dropout import steps_of
 
@@ -66,36 +65,6 @@ def test_any_number_of_heads_and_channels(heads, c):
     inputs = make_inputs("p4", (3, 5), (3, 3), heads=heads, c=c)
     expected = results("reference", inputs)
     assert worst_error(results("numba", inputs), expected) < 1e-13
-
-
-@pytest.fixture(params=["torch", "Python"])
-def set_threads(request, monkeypatch):
-    """torch.set_num_threads, on torch's own threads and on Python's, as on macOS and Windows."""
-    if request.param == "Python":
-        monkeypatch.setattr(workers, "_openmp_parallel", lambda: None)
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_threads_change_nothing_but_the_order_of_sums(set_threads, threads):
-    inputs = make_inputs("p4", (9, 20), (3, 3), heads=1)
-    expected = results("reference", inputs)
-    set_threads(threads)
-    got, again = (results("numba", inputs) for _ in range(2))
-    assert worst_error(got, expected) < 1e-13
-    assert all(torch.equal(a, b) for a, b in zip(got, again, strict=True))
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_what_a_thread_raises_is_raised(set_threads, threads):
-    def interrupted(task):
-        raise KeyboardInterrupt(task)
-
-    set_threads(threads)
-    with pytest.raises(KeyboardInterrupt):
-        workers.run_all(interrupted, range(4))
 
 
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (3,), (4,), (0, 2)])

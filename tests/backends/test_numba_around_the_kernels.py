@@ -1,4 +1,4 @@
-"""What is around the compiled kernels' arithmetic: memory, tasks, numbers that are not normal."""
+"""What is around the compiled kernels' arithmetic: memory, and numbers that are not normal."""
 
 import numpy as np
 import pytest
@@ -43,22 +43,6 @@ def test_the_callers_numbers_stay_as_they_are():
     assert torch.tensor(SMALLEST) * 0.25 > 0
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 16])
-@pytest.mark.parametrize("units", [1, 9, 18, 72, 200])
-@pytest.mark.parametrize("blocks", [1, 40])
-def test_tasks_are_all_of_the_work_once_larger_ones_first(threads, units, blocks, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    tasks = workers.share_out(units, blocks)
-    done = np.zeros((units, blocks), int)
-    for first, last, first_block, last_block, part in tasks:
-        done[first:last, first_block:last_block] += 1
-        assert part == sorted({task[2] for task in tasks}).index(first_block)
-    assert (done == 1).all()
-    sizes = [last - first for first, last, *_ in tasks]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(tasks) >= min(2 * threads, units * blocks) or threads == 1
-
-
 @pytest.mark.parametrize("size", [0, 100, 5000])
 def test_what_a_threads_memory_does_not_hold_is_allocated(size, monkeypatch):
     """In numbers: of a scratch of some ten thousand."""
@@ -71,20 +55,17 @@ def test_what_a_threads_memory_does_not_hold_is_allocated(size, monkeypatch):
         return outputs_and_gradients(attend, inputs, torch.float64)
 
     expected = results()
-    taken = []
 
-    def small(dtype):
-        given = workspaces.Workspace(np.full(size, np.nan, dtype), np.zeros(1, np.int64))
-        taken.append(given.taken)
-        return given
+    def small(threads, dtype):
+        return np.full((threads, size), np.nan, dtype)
 
-    monkeypatch.setattr("g_selfatt.backends.numba.operator.workspace", small)
+    monkeypatch.setattr(workers, "memory_of", small)
     assert worst_error(results(), expected) == 0
-    assert all(numbers[0] > size for numbers in taken)
 
 
-def test_a_thread_has_the_same_memory_again_and_starts_with_all_of_it():
-    first, second = (workspaces.workspace(np.float32) for _ in range(2))
-    assert first.memory.ctypes.data == second.memory.ctypes.data
-    assert first.memory.ctypes.data % workspaces.HUGE_PAGE == 0
-    assert first.memory.nbytes == workspaces.SIZE and second.taken[0] == 0
+def test_a_thread_keeps_its_memory_and_gets_more_for_more_threads():
+    first, second = (workspaces.memory_of(2, np.float32) for _ in range(2))
+    assert first.ctypes.data == second.ctypes.data
+    assert first.ctypes.data % workspaces.HUGE_PAGE == 0
+    assert first.shape == (2, workspaces.SIZE // 4)
+    assert workspaces.memory_of(3, np.float64).shape == (3, workspaces.SIZE // 8)

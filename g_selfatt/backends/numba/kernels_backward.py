@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from numba import njit
+
 from g_selfatt.backends.numba.blocks import (
     LN_2,
     copy_block,
@@ -53,6 +55,7 @@ from g_selfatt.backends.numba.lanes import (
 )
 from g_selfatt.backends.numba.masks import masked
 from g_selfatt.backends.numba.pairs import first_pass, make_pairs, second_pass
+from g_selfatt.backends.numba.parallel import next_task, on_all_threads, own_memory
 
 
 @inner
@@ -220,47 +223,58 @@ def _write(problem, room, gradients, unit, part, start, end):
 
 
 @inner
-def _differentiate(problem, scratch, room, pairs, gradients, kept, task, least):
+def _differentiate(team, problem, scratch, room, pairs, gradients, kept, least):
     """All of a backward but its room: with ``_nrt`` on, each array in these loops is counted."""
-    first_unit, last_unit, first_block, last_block, part = task
-    start, end = positions_of(problem, first_block, last_block)
     most = room.queries.shape[0] // scratch.query.shape[0]  # blocks that wait
-    for unit in range(first_unit, last_unit):
-        read_unit(problem, scratch, unit)
-        read(room.d_outs, gradients.d_out, unit, problem.layout, 1 / kept)
-        room.d_keys[:], room.d_values[:], room.embeddings[:], room.tables[:] = 0, 0, 0, 0
-        waiting = 0
-        for block in range(first_block, last_block):
-            if waiting == most or not sees_the_same(problem, scratch, block):
-                _add_tables(scratch, room, gradients, waiting)
-                waiting = 0
-            _differentiate_block(
-                problem, scratch, room, pairs, gradients, unit, block, waiting, least
-            )
-            waiting += 1
-        _add_tables(scratch, room, gradients, waiting)
-        _write(problem, room, gradients, unit, part, start, end)
+    first_unit, last_unit, first_block, last_block, part = next_task(team)
+    while first_unit < last_unit:
+        start, end = positions_of(problem, first_block, last_block)
+        for unit in range(first_unit, last_unit):
+            read_unit(problem, scratch, unit)
+            read(room.d_outs, gradients.d_out, unit, problem.layout, 1 / kept)
+            room.d_keys[:], room.d_values[:], room.embeddings[:], room.tables[:] = 0, 0, 0, 0
+            waiting = 0
+            for block in range(first_block, last_block):
+                if waiting == most or not sees_the_same(problem, scratch, block):
+                    _add_tables(scratch, room, gradients, waiting)
+                    waiting = 0
+                _differentiate_block(
+                    problem, scratch, room, pairs, gradients, unit, block, waiting, least
+                )
+                waiting += 1
+            _add_tables(scratch, room, gradients, waiting)
+            _write(problem, room, gradients, unit, part, start, end)
+        first_unit, last_unit, first_block, last_block, part = next_task(team)
+
+
+@njit
+def _work(team, problem, gradients, kept, lanes, least):
+    """What one thread does."""
+    control = flush_denormals()
+    workspace = own_memory(team)
+    scratch = make_scratch(problem, workspace, lanes)
+    most = scratch.content.shape[2]
+    room = make_gradient_room(problem, workspace, most, lanes)
+    pairs = make_pairs(problem, workspace, most, lanes)
+    _differentiate(team, problem, scratch, room, pairs, gradients, kept, least)
+    restore(control)
 
 
 def _compile(digest: int) -> Callable:
-    def backward(problem, workspace, gradients, kept, task, lanes, least):
-        """Write the gradients of some units, as far as some blocks contribute.
+    def backward(team, problem, gradients, kept, lanes, least):
+        """Write the gradients.
 
         Args:
-            workspace: `Workspace`.
+            team: `Team`.
+            problem: `Problem`.
             gradients: `Gradients`.
             kept: the share of the weights that dropout keeps.
-            task: first and last + 1 unit, first and last + 1 block, and part.
             lanes: numbers in a register.
             least: the normalizer below which factors have lost digits.
         """
-        control = flush_denormals()
-        scratch = make_scratch(problem, workspace, lanes)
-        most = scratch.content.shape[2]
-        room = make_gradient_room(problem, workspace, most, lanes)
-        pairs = make_pairs(problem, workspace, most, lanes)
-        _differentiate(problem, scratch, room, pairs, gradients, kept, task, least)
-        restore(control)
+        on_all_threads(
+            _work, team.parallel, team.threads, (team, problem, gradients, kept, lanes, least)
+        )
         return digest
 
     return compile_kernel(backward)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numba import njit
 
 from g_selfatt.backends.numba.blocks import (
     look_around,
@@ -26,6 +27,7 @@ from g_selfatt.backends.numba.factors import compute_factors, factors_of, normal
 from g_selfatt.backends.numba.images import write
 from g_selfatt.backends.numba.lanes import full, load, multiply_add, number, store
 from g_selfatt.backends.numba.masks import load_halves, masked
+from g_selfatt.backends.numba.parallel import next_task, on_all_threads, own_memory
 from g_selfatt.backends.numba.workspaces import room
 
 
@@ -116,42 +118,53 @@ def _sum_over_queries(problem, scratch, weights, query_bits, unit, position, off
 
 
 @inner
-def _attend(problem, scratch, weights, query_bits, mixed, padded, out, kept, task, least):
+def _attend(team, problem, scratch, weights, query_bits, mixed, padded, out, kept, least):
     """All of a forward but its room: with ``_nrt`` on, each array in these loops is counted."""
-    first_unit, last_unit, first_block, last_block, _ = task
-    start, end = positions_of(problem, first_block, last_block)
-    for unit in range(first_unit, last_unit):
-        read_unit(problem, scratch, unit)
-        for block in range(first_block, last_block):
-            position, offsets, rows = look_around(problem, scratch, block)
-            compute_factors(problem, scratch, position, offsets, rows)
-            _sum_over_queries(problem, scratch, weights, query_bits, unit, position, offsets, least)
-            combine(mixed, weights, scratch.values, scratch.positions, offsets)
-            paste_block(padded, mixed, position)
-        write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
+    first_unit, last_unit, first_block, last_block, _ = next_task(team)
+    while first_unit < last_unit:
+        start, end = positions_of(problem, first_block, last_block)
+        for unit in range(first_unit, last_unit):
+            read_unit(problem, scratch, unit)
+            for block in range(first_block, last_block):
+                position, offsets, rows = look_around(problem, scratch, block)
+                compute_factors(problem, scratch, position, offsets, rows)
+                _sum_over_queries(
+                    problem, scratch, weights, query_bits, unit, position, offsets, least
+                )
+                combine(mixed, weights, scratch.values, scratch.positions, offsets)
+                paste_block(padded, mixed, position)
+            write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
+        first_unit, last_unit, first_block, last_block, _ = next_task(team)
+
+
+@njit
+def _work(team, problem, out, kept, lanes, least):
+    """What one thread does."""
+    control = flush_denormals()
+    workspace = own_memory(team)
+    outputs, elements = problem.index.shape[:2]
+    scratch = make_scratch(problem, workspace, lanes)
+    most = scratch.content.shape[2]
+    weights = room(workspace, (outputs, elements, most, lanes))  # W (h, m, o)
+    query_bits = np.empty((outputs, elements, lanes), np.uint16)  # of the dropout (h, g)
+    mixed = room(workspace, (outputs, problem.channels, lanes))  # (h, c)
+    padded = room(workspace, (problem.channels, outputs, problem.penalty.shape[0]))
+    _attend(team, problem, scratch, weights, query_bits, mixed, padded, out, kept, least)
+    restore(control)
 
 
 def _compile(digest: int) -> Callable:
-    def forward(problem, workspace, out, kept, task, lanes, least):
-        """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W), for some units and blocks.
+    def forward(team, problem, out, kept, lanes, least):
+        """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W).
 
         Args:
-            workspace: `Workspace`.
+            team: `Team`.
+            problem: `Problem`.
             kept: the share of the weights that dropout keeps.
-            task: first and last + 1 unit, first and last + 1 block, and part.
             lanes: numbers in a register.
             least: the normalizer below which factors have lost digits.
         """
-        control = flush_denormals()
-        outputs, elements = problem.index.shape[:2]
-        scratch = make_scratch(problem, workspace, lanes)
-        most = scratch.content.shape[2]
-        weights = room(workspace, (outputs, elements, most, lanes))  # W (h, m, o)
-        query_bits = np.empty((outputs, elements, lanes), np.uint16)  # of the dropout (h, g)
-        mixed = room(workspace, (outputs, problem.channels, lanes))  # (h, c)
-        padded = room(workspace, (problem.channels, outputs, problem.penalty.shape[0]))
-        _attend(problem, scratch, weights, query_bits, mixed, padded, out, kept, task, least)
-        restore(control)
+        on_all_threads(_work, team.parallel, team.threads, (team, problem, out, kept, lanes, least))
         return digest
 
     return compile_kernel(forward)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from g_selfatt.backends.numba.blocks import Problem
@@ -25,7 +26,6 @@ from g_selfatt.backends.numba.kernels_forward import forward
 from g_selfatt.backends.numba.lanes import BYTES
 from g_selfatt.backends.numba.table import unique_rows
 from g_selfatt.backends.numba.workers import run_all, share_out
-from g_selfatt.backends.numba.workspaces import workspace
 from g_selfatt.functional.dropout import steps_of
 from g_selfatt.functional.inputs import AttentionInputs
 
@@ -119,11 +119,12 @@ class Call:
         # The projections put the heads inside the channels; what is returned lies as the query.
         self.heads_inside = like.stride(1) < like.stride(2)
         self.dtype = dtype = torch.promote_types(like.dtype, torch.float32)
-        self.lanes = BYTES // dtype.itemsize
+        lanes = BYTES // dtype.itemsize
         threshold = steps_of(dropout_rate)
-        self.kept = 1 - threshold / 2**16
+        # What both kernels are given beside the tensors.
+        self.numbers = (1 - threshold / 2**16, lanes, LEAST_NORMALIZER[dtype])
         height, width, *window = *like.shape[4:], *table.shape[2:]
-        self.geometry = geometry = plan((height, width), (window[0], window[1]), self.lanes)
+        self.geometry = geometry = plan((height, width), (window[0], window[1]), lanes)
         outputs, elements = len(table), like.shape[3]
         table = table.detach().to(dtype)
         if embedding is None or index is None:  # lifting: a group score of zero
@@ -157,6 +158,9 @@ class Call:
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype, device="cpu")
 
+    def _tasks(self) -> NDArray[np.int64]:
+        return share_out(self.units, len(self.geometry.blocks), torch.get_num_threads())
+
     def _problem(self, *maps: Tensor) -> Problem:
         query, key, value = (view(image.to(self.dtype)) for image in maps)
         return self.problem._replace(query=query, key=key, value=value)
@@ -165,13 +169,8 @@ class Call:
         """``(B, heads, c, |H|, H, W)``."""
         problem = self._problem(query, key, value)
         (out,) = self._empty_images(1, 1, self.table_shape[0])
-        image, least = view(out), LEAST_NORMALIZER[self.dtype]
-
-        def work(task: tuple[int, int, int, int, int]) -> None:
-            memory = workspace(NUMPY[self.dtype])
-            forward(problem, memory, image, self.kept, task, self.lanes, least)
-
-        run_all(work, share_out(self.units, len(self.geometry.blocks)))
+        image = view(out)
+        run_all(forward, self._tasks(), NUMPY[self.dtype], problem, image, *self.numbers)
         return out[0]
 
     def backward(
@@ -188,16 +187,16 @@ class Call:
             For each of the five None, or a tensor of its shape, in float32 or float64.
         """
         problem = self._problem(query, key, value)
-        units, elements = self.units, self.shape[3]
-        tasks = share_out(units, len(self.geometry.blocks))
-        parts = tasks[-1][4] + 1
+        units, elements, tasks = self.units, self.shape[3], self._tasks()
+        divided = sorted({unit for unit, *_, part in tasks.tolist() if part > 0})
+        parts = int(tasks[-1, 4]) + 1
         wants_scores = wanted[0] or wanted[1] or wanted[3] or wanted[4]
         # Side by side, so that projections by one product get them without a copy; the query's has
         # one part, and pages that nobody writes to take no memory.
         d_query, d_key, d_value = self._empty_images(3, parts, elements)
         depth = problem.table.shape[1]
-        d_table = self._empty(parts, units, *problem.rows.shape, depth)
-        d_embedding = self._empty(parts, units, *problem.embedding.shape)
+        d_table = self._empty(parts, units, *problem.rows.shape, depth).zero_()
+        d_embedding = self._empty(parts, units, *problem.embedding.shape).zero_()
         gradients = Gradients(
             view(d_out.to(self.dtype)),
             view(d_query),
@@ -210,17 +209,13 @@ class Call:
             wants_key=wanted[1],
             wants_value=wanted[2],
         )
-
-        least = LEAST_NORMALIZER[self.dtype]
-
-        def work(task: tuple[int, int, int, int, int]) -> None:
-            memory = workspace(NUMPY[self.dtype])
-            backward(problem, memory, gradients, self.kept, task, self.lanes, least)
-
-        run_all(work, tasks)
+        run_all(backward, tasks, NUMPY[self.dtype], problem, gradients, *self.numbers)
 
         def total(image: Tensor) -> Tensor:
-            return image[0] if parts == 1 else image.sum(0)
+            for unit in divided:
+                sample, head = divmod(unit, self.shape[1])
+                image[0, sample, head] += image[1:, sample, head].sum(0)
+            return image[0]
 
         table = d_table.sum((0, 1)).mT.unflatten(-1, self.geometry.window)
         return (

@@ -11,75 +11,65 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import DTypeLike, NDArray
 
-Task = TypeVar("Task")
+from g_selfatt.backends.numba.parallel import Team
+from g_selfatt.backends.numba.workspaces import memory_of
 
 
-def share_out(units: int, blocks: int) -> list[tuple[int, int, int, int, int]]:
-    """Tasks (first unit, last + 1, first block, last + 1, part), larger ones first.
+@functools.lru_cache(maxsize=256)
+def share_out(units: int, blocks: int, threads: int) -> NDArray[np.int64]:
+    """Tasks (first unit, last + 1, first block, last + 1, part), larger ones first, ``(n, 5)``.
 
-    Each task is a share of the units that are left, so that threads end together, and not less than
-    an eighth of a thread's, since to begin one takes as long as a unit of a small map.
-    Blocks are divided only where there are too few units for the threads; the parts of a unit have
-    gradients of their own, which are summed afterwards in the order of the parts.
+    A task is a share of the units that are left, so that threads end together. The last units,
+    fewer than threads, are divided by blocks: their parts have gradients of their own, which are
+    summed afterwards in the order of the parts.
     """
-    threads = torch.get_num_threads()
     if threads == 1:
-        return [(0, units, 0, blocks, 0)]
-    parts = max(1, min(-(-2 * threads // units), blocks))
-    block_edges = [blocks * i // parts for i in range(parts + 1)]
-    least = -(-units // (8 * threads))
-    tasks, first = [], 0
-    while first < units:
-        last = min(first + max((units - first) // (2 * threads), least), units)
-        tasks += [(first, last, block_edges[j], block_edges[j + 1], j) for j in range(parts)]
+        return np.array([(0, units, 0, blocks, 0)], np.int64)
+    tasks, first, divided = [], 0, units % threads
+    while first < units - divided:
+        last = first + max((units - divided - first) // (2 * threads), 1)
+        tasks.append((first, last, 0, blocks, 0))
         first = last
-    return tasks
+    most = min(-(-3 * threads // max(divided, 1)), blocks)
+    # The fewest parts with which the last units take least: the longest thread has so many parts.
+    parts = min(range(1, most + 1), key=lambda n: -(-divided * n // threads) / n)
+    edges = [blocks * n // parts for n in range(parts + 1)]
+    tasks += [
+        (u, u + 1, edges[n], edges[n + 1], n) for u in range(first, units) for n in range(parts)
+    ]
+    return np.array(tasks, np.int64)
 
 
-def run_all(work: Callable[[Task], None], tasks: Sequence[Task]) -> None:
-    """Do all the tasks, on `torch.get_num_threads()` threads; raises what one of them raised."""
+def run_all(kernel: Callable, tasks: NDArray[np.int64], dtype: DTypeLike, *arguments: Any) -> None:
+    """``kernel(team, *arguments)``, which does all the tasks, on torch's number of threads."""
     threads = min(torch.get_num_threads(), len(tasks))
-    if threads == 1:
-        for task in tasks:
-            work(task)
+    parallel = _openmp_parallel() if threads > 1 else 0
+    team = Team(tasks, np.zeros(2, np.int64), memory_of(threads, dtype), threads, parallel)
+    if threads == 1 or parallel:
+        kernel(team, *arguments)
         return
-    errors: list[BaseException] = []
-    left = iter(tasks)  # each thread takes the next; the interpreter's lock makes that safe
-
-    def work_until_none_is_left(_: Any = None) -> None:
-        try:
-            for task in left:
-                work(task)
-        except BaseException as error:  # must not pass through C: raised below
-            errors.append(error)
-
-    parallel = _openmp_parallel()
-    if parallel is not None:
-        parallel(_REGION(work_until_none_is_left), None, threads, 0)
-    else:
-        list(_pool(threads).map(work_until_none_is_left, range(threads)))
-    if errors:
-        raise errors[0]
-
-
-_REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    calls = [_pool(threads).submit(kernel, team, *arguments) for _ in range(threads)]
+    try:
+        for call in calls:
+            call.result()
+    finally:
+        wait(calls)  # also where one is interrupted: the next call has the same memory
 
 
 @functools.cache
-def _openmp_parallel() -> Callable | None:
-    """``GOMP_parallel(function, data, threads, flags)`` of the OpenMP that torch uses, if any."""
+def _openmp_parallel() -> int:
+    """The address of ``GOMP_parallel`` of the OpenMP that torch uses; 0 where there is none."""
     # Looked up in torch and what it is linked with, so it is that one and no other.
     parallel = getattr(ctypes.CDLL(torch._C.__file__), "GOMP_parallel", None)
-    if parallel is not None:
-        parallel.argtypes = (_REGION, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
-        parallel.restype = None
-    return parallel
+    return 0 if parallel is None else ctypes.cast(parallel, ctypes.c_void_p).value or 0
 
 
 @functools.cache

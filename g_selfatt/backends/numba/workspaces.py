@@ -7,20 +7,19 @@ work. Here it lies in huge pages, where the system has them, and is still in the
 
 from __future__ import annotations
 
-import mmap
 import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from g_selfatt.backends.numba.lanes import BYTES
 
 HUGE_PAGE = 2**21
 SIZE = 4 * HUGE_PAGE  # bytes for each thread; what does not fit is allocated for the call
 
-_memories: dict[int, np.ndarray] = {}
+_memories: dict[int, NDArray[np.uint8]] = {}
 
 
 class Workspace(NamedTuple):
@@ -30,22 +29,17 @@ class Workspace(NamedTuple):
     taken: Any  # (1,), numbers that `room` has given away
 
 
-def workspace(dtype: DTypeLike) -> Workspace:
-    """All of the calling thread's memory."""
-    thread = threading.get_ident()
-    memory = _memories.get(thread)
-    if memory is None:
-        memory = _memories[thread] = _allocate()
-    return Workspace(memory.view(dtype), np.zeros(1, np.int64))
-
-
-def _allocate() -> np.ndarray:
-    pages = mmap.mmap(-1, SIZE + HUGE_PAGE)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    memory = np.frombuffer(pages, np.uint8)
-    first = -memory.ctypes.data % HUGE_PAGE
-    return memory[first : first + SIZE]
+def memory_of(threads: int, dtype: DTypeLike) -> NDArray:
+    """The memory that the calling thread keeps for so many threads, ``(threads, numbers)``."""
+    caller = threading.get_ident()
+    memory = _memories.get(caller)
+    if memory is None or len(memory) < threads:
+        # NumPy asks for huge pages. They are those of this process alone, also after a fork.
+        pages = np.empty(threads * SIZE + HUGE_PAGE, np.uint8)
+        first = -pages.ctypes.data % HUGE_PAGE
+        memory = pages[first : first + threads * SIZE].reshape(threads, SIZE)
+        _memories[caller] = memory
+    return memory[:threads].view(dtype)
 
 
 @njit
