@@ -48,8 +48,9 @@ def test_second_derivatives_are_those_of_three(monkeypatch):
     torch.testing.assert_close(got, second(), rtol=1e-9, atol=1e-9)
 
 
-def test_gradients_of_the_compiled_attention_are_not_copied():
-    layer, x = make("group_local", backend="numba"), signal("group_local")
+@pytest.mark.parametrize("batch", [1, 2])
+def test_gradients_of_the_compiled_attention_are_not_copied(batch):
+    layer, x = make("group_local", backend="numba"), signal("group_local")[:batch]
 
     def concatenations(modify):
         query, key, value = projections.project((layer.query, layer.key, layer.value), x)
