@@ -59,12 +59,12 @@ def test_threads_change_nothing_but_the_order_of_sums(set_threads, threads, head
 def test_tasks_are_all_of_the_work_once_larger_ones_first(threads, units, blocks):
     tasks = workers.share_out(units, blocks, threads).tolist()
     done = np.zeros((units, blocks), int)
-    parts = np.full((units, blocks), -1)
-    for first, last, first_block, last_block, part in tasks:
+    for first, last, first_block, last_block, extra in tasks:
         done[first:last, first_block:last_block] += 1
-        parts[first:last, first_block:last_block] = part
+        assert (extra < 0) == (first_block == 0)
     assert (done == 1).all()
-    assert (parts[:, 0] == 0).all() and (np.diff(parts) >= 0).all()
+    extras = [extra for *_, extra in tasks if extra >= 0]
+    assert extras == list(range(len(extras)))
     sizes = [(last - first) * (end - start) for first, last, start, end, _ in tasks]
     whole = [size for size in sizes if size >= blocks]
     assert whole == sorted(whole, reverse=True) and sizes[: len(whole)] == whole

@@ -10,14 +10,20 @@ from g_selfatt.backends.numba.workspaces import room, zeros
 
 
 class Gradients(NamedTuple):
-    """The gradient that a backward is given, those that it makes, and which of them are wanted."""
+    """The gradient that a backward is given, those that it makes, and which of them are wanted.
 
-    d_out: Any  # `Image` (1, B, heads, c, |H|, H, W), as the three that follow
-    d_query: Any  # (1, B, heads, c, |G|, H, W)
-    d_key: Any  # (parts, B, heads, c, |G|, H, W)
-    d_value: Any  # (parts, B, heads, c, |G|, H, W)
-    d_table: Any  # (parts, units, |H|, K, d)
-    d_embedding: Any  # (parts, units, |H|, e)
+    The first part of a divided unit writes to the unit's own gradients, the others to the extra
+    ones, and to the tables' last rows, from the end.
+    """
+
+    d_out: Any  # `Image` (B, heads, c, |H|, H, W), as the five that follow
+    d_query: Any  # (B, heads, c, |G|, H, W)
+    d_key: Any  # (B, heads, c, |G|, H, W)
+    d_value: Any  # (B, heads, c, |G|, H, W)
+    extra_key: Any  # (1, extras, c, |G|, H, W)
+    extra_value: Any  # (1, extras, c, |G|, H, W)
+    d_table: Any  # (units + extras, |H|, K, d)
+    d_embedding: Any  # (units + extras, |H|, e)
     wants_scores: bool  # whether any gradient but the value's is wanted
     wants_query: bool
     wants_key: bool

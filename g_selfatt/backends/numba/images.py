@@ -16,7 +16,7 @@ from g_selfatt.backends.numba.masks import load_first, store_first
 
 
 class Image(NamedTuple):
-    """A tensor (parts, B, heads, c, elements, H, W) as kernels see it: memory and strides.
+    """A tensor (B, heads, c, elements, H, W) as kernels see it: memory and strides.
 
     One Numba type for all strides, so that no layout needs a compilation of its own.
     """
@@ -27,13 +27,11 @@ class Image(NamedTuple):
 
 
 def view(tensor: Tensor) -> Image:
-    """The memory of ``([parts,] B, heads, c, elements, H, W)``, shared."""
+    """The memory of ``(B, heads, c, elements, H, W)``, shared."""
     shape, strides = tensor.shape, tensor.stride()
     span = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     memory = tensor.detach().as_strided((span,), (1,), tensor.storage_offset())
-    if len(shape) == 6:  # one part
-        strides = (0, *strides)
-    return Image(memory.numpy(), strides, shape[-5])
+    return Image(memory.numpy(), strides, shape[1])
 
 
 @inlined
@@ -52,7 +50,7 @@ def _copy(to, start, source, at, count, factors):
 @inner
 def read(padded, image, unit, layout, factor):
     """Fill the pixels of ``padded`` (c, elements, length) with factor · one unit of the image."""
-    _, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
+    of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
     memory, flat = image.memory, padded.reshape(-1)
     height, width, stride, margin = layout
     first = (unit // image.heads) * of_sample + (unit % image.heads) * of_head
@@ -74,12 +72,12 @@ def read(padded, image, unit, layout, factor):
 
 
 @inner
-def write(image, padded, unit, part, layout, least, most, factor):
+def write(image, padded, unit, layout, least, most, factor):
     """Write factor · the pixels of ``padded`` at positions [least, most) to one unit."""
-    of_part, of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
+    of_sample, of_head, of_channel, of_element, of_row, of_pixel = image.strides
     memory, flat = image.memory, padded.reshape(-1)
     height, width, stride, margin = layout
-    first = part * of_part + (unit // image.heads) * of_sample + (unit % image.heads) * of_head
+    first = (unit // image.heads) * of_sample + (unit % image.heads) * of_head
     factor = padded.dtype.type(factor)
     factors = full(load(flat, (0,)), factor)
     channels, elements, length = padded.shape

@@ -208,25 +208,29 @@ def _add_tables(scratch, room, gradients, waiting):
 
 
 @inlined
-def _write(problem, room, gradients, unit, part, start, end):
-    """Write the gradients of a unit, as far as these positions and this part contribute."""
+def _write(problem, room, gradients, unit, extra, start, end):
+    """Write the gradients of a unit, as far as these positions contribute."""
     layout, length = problem.layout, problem.penalty.shape[0]
     if gradients.wants_query:
-        write(gradients.d_query, room.d_queries, unit, 0, layout, start, end, problem.scale)
+        write(gradients.d_query, room.d_queries, unit, layout, start, end, problem.scale)
+    d_key, d_value, place, row = gradients.d_key, gradients.d_value, unit, unit
+    if extra >= 0:
+        d_key, d_value, place = gradients.extra_key, gradients.extra_value, extra
+        row = gradients.d_table.shape[0] - 1 - extra
     if gradients.wants_key:
-        write(gradients.d_key, room.d_keys, unit, part, layout, 0, length, LN_2)
+        write(d_key, room.d_keys, place, layout, 0, length, LN_2)
     if gradients.wants_value:
-        write(gradients.d_value, room.d_values, unit, part, layout, 0, length, 1.0)
+        write(d_value, room.d_values, place, layout, 0, length, 1.0)
     if gradients.wants_scores:
-        _sum_lanes(gradients.d_table[part, unit], room.tables, LN_2)
-        _sum_lanes(gradients.d_embedding[part, unit], room.embeddings, LN_2)
+        _sum_lanes(gradients.d_table[row], room.tables, LN_2)
+        _sum_lanes(gradients.d_embedding[row], room.embeddings, LN_2)
 
 
 @inner
 def _differentiate(team, problem, scratch, room, pairs, gradients, kept, least):
     """All of a backward but its room: with ``_nrt`` on, each array in these loops is counted."""
     most = room.queries.shape[0] // scratch.query.shape[0]  # blocks that wait
-    first_unit, last_unit, first_block, last_block, part = next_task(team)
+    first_unit, last_unit, first_block, last_block, extra = next_task(team)
     while first_unit < last_unit:
         start, end = positions_of(problem, first_block, last_block)
         for unit in range(first_unit, last_unit):
@@ -243,8 +247,8 @@ def _differentiate(team, problem, scratch, room, pairs, gradients, kept, least):
                 )
                 waiting += 1
             _add_tables(scratch, room, gradients, waiting)
-            _write(problem, room, gradients, unit, part, start, end)
-        first_unit, last_unit, first_block, last_block, part = next_task(team)
+            _write(problem, room, gradients, unit, extra, start, end)
+        first_unit, last_unit, first_block, last_block, extra = next_task(team)
 
 
 @njit

@@ -133,7 +133,7 @@ def _attend(team, problem, scratch, weights, query_bits, mixed, padded, out, kep
                 )
                 combine(mixed, weights, scratch.values, scratch.positions, offsets)
                 paste_block(padded, mixed, position)
-            write(out, padded, unit, 0, problem.layout, start, end, 1 / kept)
+            write(out, padded, unit, problem.layout, start, end, 1 / kept)
         first_unit, last_unit, first_block, last_block, _ = next_task(team)
 
 
@@ -155,7 +155,7 @@ def _work(team, problem, out, kept, lanes, least):
 
 def _compile(digest: int) -> Callable:
     def forward(team, problem, out, kept, lanes, least):
-        """Fill ``out``, an `Image` (1, B, heads, c, |H|, H, W).
+        """Fill ``out``, an `Image` (B, heads, c, |H|, H, W).
 
         Args:
             team: `Team`.

@@ -148,12 +148,12 @@ class Call:
             threshold,
         )
 
-    def _empty_images(self, count: int, parts: int, elements: int) -> tuple[Tensor, ...]:
-        """Several ``(parts, B, heads, c, elements, H, W)``, side by side in each sample."""
+    def _empty_images(self, count: int, elements: int) -> tuple[Tensor, ...]:
+        """Several ``(B, heads, c, elements, H, W)``, side by side in each sample."""
         batch, heads, channels, _, *size = self.shape
         inside = (channels, heads) if self.heads_inside else (heads, channels)
-        images = self._empty(parts, batch, count, *inside, elements, *size)
-        return (images.transpose(3, 4) if self.heads_inside else images).unbind(2)
+        images = self._empty(batch, count, *inside, elements, *size)
+        return (images.transpose(2, 3) if self.heads_inside else images).unbind(1)
 
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=self.dtype, device="cpu")
@@ -168,10 +168,9 @@ class Call:
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """``(B, heads, c, |H|, H, W)``."""
         problem = self._problem(query, key, value)
-        (out,) = self._empty_images(1, 1, self.table_shape[0])
-        image = view(out)
-        run_all(forward, self._tasks(), NUMPY[self.dtype], problem, image, *self.numbers)
-        return out[0]
+        (out,) = self._empty_images(1, self.table_shape[0])
+        run_all(forward, self._tasks(), NUMPY[self.dtype], problem, view(out), *self.numbers)
+        return out
 
     def backward(
         self, query: Tensor, key: Tensor, value: Tensor, d_out: Tensor, wanted: tuple[bool, ...]
@@ -187,21 +186,23 @@ class Call:
             For each of the five None, or a tensor of its shape, in float32 or float64.
         """
         problem = self._problem(query, key, value)
-        units, elements, tasks = self.units, self.shape[3], self._tasks()
-        divided = sorted({unit for unit, *_, part in tasks.tolist() if part > 0})
-        parts = int(tasks[-1, 4]) + 1
+        tasks = self._tasks()
+        extras = [(unit, extra) for unit, *_, extra in tasks.tolist() if extra >= 0]
         wants_scores = wanted[0] or wanted[1] or wanted[3] or wanted[4]
-        # Side by side, so that projections by one product get them without a copy; the query's has
-        # one part, and pages that nobody writes to take no memory.
-        d_query, d_key, d_value = self._empty_images(3, parts, elements)
-        depth = problem.table.shape[1]
-        d_table = self._empty(parts, units, *problem.rows.shape, depth).zero_()
-        d_embedding = self._empty(parts, units, *problem.embedding.shape).zero_()
+        # Side by side, so that projections by one product get them without a copy.
+        d_query, d_key, d_value = self._empty_images(3, self.shape[3])
+        room = self._empty(2, 1, max(len(extras), 1), *self.shape[2:])
+        extra_key, extra_value = room.unbind(0)
+        rows, depth = self.units + len(extras), problem.table.shape[1]
+        d_table = self._empty(rows, *problem.rows.shape, depth)
+        d_embedding = self._empty(rows, *problem.embedding.shape)
         gradients = Gradients(
             view(d_out.to(self.dtype)),
             view(d_query),
             view(d_key),
             view(d_value),
+            view(extra_key),
+            view(extra_value),
             d_table.numpy(),
             d_embedding.numpy(),
             wants_scores,
@@ -211,17 +212,15 @@ class Call:
         )
         run_all(backward, tasks, NUMPY[self.dtype], problem, gradients, *self.numbers)
 
-        def total(image: Tensor) -> Tensor:
-            for unit in divided:
-                sample, head = divmod(unit, self.shape[1])
-                image[0, sample, head] += image[1:, sample, head].sum(0)
-            return image[0]
-
-        table = d_table.sum((0, 1)).mT.unflatten(-1, self.geometry.window)
+        for unit, extra in extras:
+            place = divmod(unit, self.shape[1])  # sample and head
+            d_key[place] += extra_key[0, extra]
+            d_value[place] += extra_value[0, extra]
+        table = d_table.sum(0).mT.unflatten(-1, self.geometry.window)
         return (
-            d_query[0] if wanted[0] else None,
-            total(d_key) if wanted[1] else None,
-            total(d_value) if wanted[2] else None,
+            d_query if wanted[0] else None,
+            d_key if wanted[1] else None,
+            d_value if wanted[2] else None,
             table if wanted[3] else None,
-            d_embedding.sum((0, 1)) if wanted[4] else None,
+            d_embedding.sum(0) if wanted[4] else None,
         )

@@ -28,7 +28,7 @@ ARRIVED, TAKEN = 0, 1
 class Team(NamedTuple):
     """What the threads of one call have in common."""
 
-    tasks: Any  # (n, 5): first and last + 1 unit, first and last + 1 block, and part
+    tasks: Any  # (n, 5), of `workers.share_out`
     counters: Any  # (2,), zeros at first: threads that have arrived, tasks that are taken
     memory: Any  # (threads, numbers), a line for each
     threads: int

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -25,26 +26,29 @@ from g_selfatt.backends.numba.workspaces import memory_of
 
 @functools.lru_cache(maxsize=256)
 def share_out(units: int, blocks: int, threads: int) -> NDArray[np.int64]:
-    """Tasks (first unit, last + 1, first block, last + 1, part), larger ones first, ``(n, 5)``.
+    """Tasks (first unit, last + 1, first block, last + 1, extra), larger ones first, ``(n, 5)``.
 
     A task is a share of the units that are left, so that threads end together. The last units,
-    fewer than threads, are divided by blocks: their parts have gradients of their own, which are
-    summed afterwards in the order of the parts.
+    fewer than threads, are divided by blocks. The first part of each has −1 for ``extra``, as a
+    whole unit; the others count up from 0, and their gradients are added to the first's afterwards,
+    in this order.
     """
     if threads == 1:
-        return np.array([(0, units, 0, blocks, 0)], np.int64)
+        return np.array([(0, units, 0, blocks, -1)], np.int64)
     tasks, first, divided = [], 0, units % threads
     while first < units - divided:
         last = first + max((units - divided - first) // (2 * threads), 1)
-        tasks.append((first, last, 0, blocks, 0))
+        tasks.append((first, last, 0, blocks, -1))
         first = last
     most = min(-(-3 * threads // max(divided, 1)), blocks)
     # The fewest parts with which the last units take least: the longest thread has so many parts.
     parts = min(range(1, most + 1), key=lambda n: -(-divided * n // threads) / n)
     edges = [blocks * n // parts for n in range(parts + 1)]
-    tasks += [
-        (u, u + 1, edges[n], edges[n + 1], n) for u in range(first, units) for n in range(parts)
-    ]
+    extras = itertools.count()
+    for unit in range(first, units):
+        for n in range(parts):
+            extra = next(extras) if n > 0 else -1
+            tasks.append((unit, unit + 1, edges[n], edges[n + 1], extra))
     return np.array(tasks, np.int64)
 
 
