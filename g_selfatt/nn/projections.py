@@ -13,6 +13,7 @@ from g_selfatt.nn.elementary import LARGEST_PRODUCT, Conv2d1x1, Conv3d1x1
 from g_selfatt.nn.positional_encoding import called_plainly
 
 LARGEST_TOGETHER = 2**23  # bytes of all outputs; larger ones leave the cache, and take no less time
+LARGEST_COPIED = 2**15  # numbers of a weight; larger ones are copied for large maps only
 
 
 def are_plain(projections: Sequence[nn.Module]) -> bool:
@@ -31,7 +32,8 @@ def project(projections: Sequence[Any], x: Tensor) -> tuple[Tensor, ...]:
 
     On a CPU by matrix products, with the bias as the weight of one more channel, of ones: to copy
     it to every output first takes half as long as the product itself. Those of small maps are one
-    product, since a call takes as long.
+    product, since a call takes as long. The weight of the additional channel needs a copy of the
+    others, which large weights beside small maps are not worth.
 
     Args:
         projections: `Conv1x1` with biases, all of one shape, or modules in their place.
@@ -41,6 +43,7 @@ def project(projections: Sequence[Any], x: Tensor) -> tuple[Tensor, ...]:
     if (
         not plain
         or projections[0].weight.numel() > LARGEST_PRODUCT
+        or projections[0].weight.numel() > max(LARGEST_COPIED, x.numel() // 2)
         or x.shape[1:2] != projections[0].weight.shape[1:2]
     ):
         return tuple(project(x) for project in projections)

@@ -5,6 +5,7 @@ import torch
 from four_layers import LAYERS, make, signal
 from torch.profiler import profile
 
+from g_selfatt import nn
 from g_selfatt.functional import self_attention
 from g_selfatt.nn import projections
 
@@ -65,6 +66,20 @@ def test_gradients_of_the_compiled_attention_are_not_copied(batch):
 
     assert concatenations(lambda parts: None) == 0
     assert concatenations(lambda parts: parts[1].register_hook(torch.clone)) == 1
+
+
+@pytest.mark.parametrize(("side", "copies"), [(4, 0), (32, 1)])
+def test_a_large_weight_is_copied_for_a_large_map_only(side, copies):
+    layer = nn.LiftLocalSelfAttention("z2", 200, 20, 8, 10, 3, backend="reference")
+    assert layer.query.weight.numel() > projections.LARGEST_COPIED
+    x = torch.randn(1, 200, side, side)
+    with profile(record_shapes=True) as recorded:
+        torch.manual_seed(1)
+        got = projections.project((layer.query, layer.key, layer.value), x)
+    shapes = [event.input_shapes for event in recorded.events() if event.name == "aten::bmm"]
+    assert sum(shape[0] == [1, 600, 201] for shape in shapes) == copies
+    expected = [project(x) for project in (layer.query, layer.key, layer.value)]
+    torch.testing.assert_close(got, tuple(expected), rtol=0, atol=1e-5)
 
 
 def test_what_hangs_on_a_projection_is_called():
