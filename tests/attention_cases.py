@@ -12,7 +12,7 @@ from torch import Tensor
 
 from g_selfatt import groups
 from g_selfatt.backends import AttentionInputs
-from g_selfatt.functional import group_index, reference
+from g_selfatt.functional import group_index, reference, self_attention
 
 # Group, (H, W), window: small enough for Triton's interpreter.
 SMALL_CASES = [
@@ -82,6 +82,15 @@ def outputs_and_gradients(
     weights = torch.linspace(-1, 2, out.numel(), dtype=dtype, device=out.device)
     floats = [t for t in inputs[:5] if t is not None]
     return [out, *torch.autograd.grad((out * weights.reshape(out.shape)).sum(), floats)]
+
+
+def results(backend: str, inputs: list[Any], dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    """The output of a backend, and all gradients."""
+
+    def attend(given: AttentionInputs) -> Tensor:
+        return self_attention(*list(vars(given).values())[:6], scale=SCALE, backend=backend)
+
+    return outputs_and_gradients(attend, inputs, dtype)
 
 
 def worst_error(got: list[Tensor], expected: list[Tensor]) -> float:

@@ -5,22 +5,13 @@ import logging
 import numpy as np
 import pytest
 import torch
-from attention_cases import SCALE, make_inputs, outputs_and_gradients, worst_error
+from attention_cases import make_inputs, results, worst_error
 
 from g_selfatt.backends import AttentionInputs, numba, select_backend
 from g_selfatt.functional import self_attention
 from g_selfatt.functional.dropout import steps_of
 
 pytest.importorskip("numba")
-
-
-def results(backend, inputs, dtype=torch.float64):
-    """The output of a backend, and all gradients."""
-
-    def attend(given):
-        return self_attention(*list(vars(given).values())[:6], scale=SCALE, backend=backend)
-
-    return outputs_and_gradients(attend, inputs, dtype)
 
 
 CASES = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from attention_cases import make_inputs, outputs_and_gradients, worst_error
+from attention_cases import make_inputs, results, worst_error
 
 from g_selfatt.functional import self_attention
 
@@ -47,20 +47,13 @@ def test_the_callers_numbers_stay_as_they_are():
 def test_what_a_threads_memory_does_not_hold_is_allocated(size, monkeypatch):
     """In numbers: of a scratch of some ten thousand."""
     inputs = make_inputs("p4", (5, 6), (3, 3))
-
-    def results():
-        def attend(given):
-            return self_attention(*list(vars(given).values())[:6], scale=0.3, backend="numba")
-
-        return outputs_and_gradients(attend, inputs, torch.float64)
-
-    expected = results()
+    expected = results("numba", inputs)
 
     def small(threads, dtype):
         return np.full((threads, size), np.nan, dtype)
 
     monkeypatch.setattr(workers, "memory_of", small)
-    assert worst_error(results(), expected) == 0
+    assert worst_error(results("numba", inputs), expected) == 0
 
 
 def test_a_thread_keeps_its_memory_and_gets_more_for_more_threads():

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 import torch
-from attention_cases import make_inputs, outputs_and_gradients, worst_error
+from attention_cases import make_inputs, results, worst_error
 
 from g_selfatt.functional import self_attention
 
@@ -19,17 +19,8 @@ from numba import njit
 from g_selfatt.backends.numba import parallel, workers
 
 
-def attend(inputs, backend="numba"):
-    return self_attention(*inputs, scale=0.3, backend=backend)
-
-
-def results(backend, inputs):
-    """The output of a backend, and all gradients."""
-
-    def attend_to(given):
-        return attend(list(vars(given).values())[:6], backend)
-
-    return outputs_and_gradients(attend_to, inputs, torch.float64)
+def attend(inputs):
+    return self_attention(*inputs, scale=0.3, backend="numba")
 
 
 @pytest.fixture(params=["torch", "Python"])
@@ -83,13 +74,13 @@ def test_threads_end_together(threads):
 @njit
 def _fill(team, numbers, failing):
     memory = parallel.own_memory(team).memory
-    first, last, _, _, part = parallel.next_task(team)
+    first, last, _, _, _ = parallel.next_task(team)
     while first < last:
         if failing:
             raise ValueError("not for the caller")
         memory[0] = first  # of this thread alone
         numbers[first:last] += memory[0]
-        first, last, _, _, part = parallel.next_task(team)
+        first, last, _, _, _ = parallel.next_task(team)
 
 
 @njit(nogil=True)
