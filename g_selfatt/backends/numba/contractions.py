@@ -9,8 +9,8 @@ all per lane (query pixel). With X (a, c), S (a, m, o) and images Y (c, m, posit
 
 Each runs in tiles (see `tiles`) of elements a times offsets, channels or key elements. The first
 two keep the sums of an r × s tile in registers and load r + s registers for r·s multiply-adds: half
-a load for each where the tile is 4 × 5, and 1.25 where it is 4 × 1. `scatter` keeps S of r elements
-and s neighbours in a row of the window: five with AVX-512, four or one with AVX2. What these add
+a load for each where the tile is 4 × 5, and 0.75 where it is 4 × 2. `scatter` keeps S of r elements
+and s neighbours in a row of the window: five, or two where AVX2 takes four elements. What these add
 to Y overlaps, but for one lane in each step: it is added up in registers, and for each channel r of
 X are loaded, and of Y one register and a rest of s − 1 numbers are loaded and stored.
 """

@@ -2,7 +2,7 @@
 
 An image is stored as one line of numbers: its rows, each followed by enough zeros, with zeros
 before and after. The key at offset δ from the query at position p is then at p + (a constant of δ),
-also for sixteen neighbouring queries at once, and also where these sit in two rows.
+also for all neighbouring queries of a register at once, and also where these sit in two rows.
 """
 
 from __future__ import annotations

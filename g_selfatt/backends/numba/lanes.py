@@ -1,9 +1,10 @@
 """Vectors of neighbouring query pixels as values in Numba: what the kernels are written in.
 
-A `Lanes` value is one 64-byte register: 16 pixels in float32, 8 in float64. LLVM's own search for
-loops to vectorise is defeated by short rows and by arrays that might overlap; here every kernel
-says which numbers belong together, and the accumulators stay in registers. On machines with
-narrower registers LLVM splits the vectors.
+A `Lanes` value is one register. With AVX-512 it has 64 bytes, 16 pixels in float32 and 8 in
+float64, without 32 bytes, half as many: AVX2's. LLVM's own search for loops to vectorise is
+defeated by short rows and by arrays that might overlap; here every kernel says which numbers belong
+together, and the accumulators stay in registers. Where registers are narrower still, LLVM splits
+them.
 
 Imported on first use only, since it needs Numba.
 """
@@ -16,11 +17,17 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import config
 from numba.core.cgutils import unpack_tuple
+from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-BYTES = 64
+# Numba compiles for the machine that it runs on, unless its environment names another one.
+_features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+FEATURES = _features.split(",")
+HAS_AVX512 = "+avx512f" in FEATURES
+BYTES = 64 if HAS_AVX512 else 32
 
 
 class Lanes(types.Type):

@@ -7,11 +7,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import config
-from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-from g_selfatt.backends.numba.lanes import call, call_named, constant
+from g_selfatt.backends.numba.lanes import FEATURES, HAS_AVX512, call, call_named, constant
 
 # Of 2ʳ − 1 on |r| ≤ 1/2, the coefficients of r, r², …: least relative error of 2ʳ, by Remez's
 # algorithm (2.6e-9 and 1.8e-17).
@@ -92,8 +90,7 @@ def _avx512(builder: ir.IRBuilder, name: str, x: ir.Value, operand: ir.Value) ->
 
 by_bits = _power_of_two(_separate_by_bits, _scale_by_bits)
 by_operations = _power_of_two(_separate_by_operation, _scale_by_operation)
-FEATURES = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-HAS_OPERATIONS = "+avx512dq" in FEATURES
+HAS_OPERATIONS = HAS_AVX512 and "+avx512dq" in FEATURES
 # Within 1.1 units in the last place for x ≤ 0; below the smallest normal number, any number between
-# 0 and it. nan stays nan. Numba compiles for the machine that it runs on.
+# 0 and it. nan stays nan.
 power_of_two = by_operations if HAS_OPERATIONS else by_bits

@@ -14,13 +14,13 @@ from math import prod
 from typing import Any
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core.cgutils import pack_array, unpack_tuple
 from numba.extending import intrinsic
 
 from g_selfatt.backends.numba.compiling import inlined
 from g_selfatt.backends.numba.lanes import (
+    HAS_AVX512,
     Lanes,
     address,
     call,
@@ -145,7 +145,7 @@ def add_row(
         sum = over = args[4]
         for j in reversed(range(columns)):
             if j < columns - 1:
-                # The last lane of `over` is 0: there are more lanes than columns.
+                # The last lane of `over` is 0: there are as many lanes as shifts, or more.
                 sum, over = _window(builder, over, sum), _window(builder, sum, over)
             for i, factor in enumerate(factors):
                 sum = call(builder, "fmuladd", factor, tile[i * columns + j], sum)
@@ -197,13 +197,12 @@ def repeated(typingctx: Any, rows: Any, values: Any) -> tuple[Any, Callable]:
 
 # Each addition to a sum waits for the one before, and four sums at a time keep a processor busy. A
 # tile of 4 × 5 loads less, and a window of 5 × 5 is five of them. With 16 registers of half the
-# size, as AVX2 has, it does not fit.
-_ROOMY = bool(get_host_cpu_features().get("avx512f"))
+# size, as AVX2 has, it does not fit: there, a tile of 4 rows has 2 columns.
 _one = _numbers(1)
 
 
 def _strip(rows: int, body: Callable, width: int) -> Callable:
-    width = width if _ROOMY else 4 // rows
+    width = width if HAS_AVX512 or rows < 4 else 2
     rows_from, columns_from = _numbers(rows), _numbers(width)
 
     @inlined
