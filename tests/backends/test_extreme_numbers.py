@@ -62,9 +62,8 @@ def test_scores_far_below_zero_do_not_lose_to_the_border(backend, dtype):
 
 
 def test_a_dropout_rate_next_to_1_drops(backend):
-    given = make_one_image("p4", (3, 4), (3, 3))
+    # Few weights: a compiled backend rounds the rate, and may keep one in 65,536.
+    given = make_one_image("mz2", (2, 2), (3, 3))
     given[2].fill_(1.0)
     for rate in (1 - 2.0**-33, 1 - 2.0**-40, 1 - 2.0**-53):
-        out = self_attention(*given, scale=1.0, dropout_rate=rate, backend=backend)
-        # A compiled backend rounds the rate to 1 − 2⁻¹⁶: one in 65,536 weights may be kept.
-        assert out.count_nonzero() < 0.1 * out.numel()
+        assert not self_attention(*given, scale=1.0, dropout_rate=rate, backend=backend).any()
